@@ -1,0 +1,27 @@
+"""The Celery application: `celery -A celery_app worker|inspect|events|flower`."""
+
+import os
+from typing import Any
+
+from celery import signals
+
+from celery_app import drain, lifecycle, tasks
+from foreman import logs
+from foreman.adapters.broker import make_celery
+from foreman.config import from_env
+
+__all__ = ["app", "lifecycle"]
+
+_settings = from_env(os.environ)
+
+
+@signals.setup_logging.connect
+def configure_logs(**options: Any) -> None:
+    """Foreman's logs instead of Celery's."""
+    logs.configure(_settings.log_level)
+
+
+app = make_celery(_settings)
+app.conf.foreman = _settings
+app.steps["consumer"].add(drain.DrainStep)
+tasks.register(app)

@@ -1,0 +1,90 @@
+"""The drain as Celery sees it: a worker bootstep, and remote-control commands that tell of it."""
+
+from typing import Any
+
+from celery import bootsteps
+from celery.worker import control
+
+from celery_app import lifecycle
+from celery_app.puller import Puller
+from celery_app.worker import Worker
+from foreman.adapters.broker import CANCEL, NEW_QUEUE, model_queue
+from foreman.core.ids import parse_id
+
+
+class DrainStep(bootsteps.StartStopStep):
+    """Starts a puller beside Celery's own consumer, and again after a lost connection."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def __init__(self, consumer: Any, **options: Any) -> None:
+        super().__init__(consumer, **options)
+        consumer.drain = self
+        self.worker: Worker = lifecycle.start_worker(consumer.app.conf.foreman, consumer.hostname)
+        self.puller: Puller | None = None
+
+    def start(self, consumer: Any) -> None:
+        self._close_puller()
+        handler = consumer.create_task_handler()
+
+        def hand_over(message: Any) -> None:
+            # Celery's own loop handles its messages; without one it is this thread's.
+            consumer.call_soon(handler, message) if consumer.hub else handler(message)
+
+        self.puller = Puller(self.worker, hand_over)
+        self.puller.start()
+
+    def stop(self, consumer: Any) -> None:
+        """A warm stop, or a lost connection: `lifecycle` tells which, here nothing is lost."""
+
+    def shutdown(self, consumer: Any) -> None:
+        """Nothing runs any more: the connection may close."""
+        self._close_puller()
+
+    def _close_puller(self) -> None:
+        if self.puller is not None:
+            self.puller.close()
+            self.puller = None
+
+
+def _puller(state: Any) -> Puller | None:
+    drain = getattr(state.consumer, "drain", None)
+    return drain.puller if drain else None
+
+
+@control.control_command(name=CANCEL, args=[("job_id", str)], signature="<job_id>")
+def cancel_job(state: Any, job_id: str) -> dict[str, bool]:
+    """Stop a job if it runs in this worker."""
+    parsed = parse_id(job_id)
+    is_stopped = parsed is not None and state.consumer.drain.worker.runner.cancel(parsed)
+    return {"ok": is_stopped}
+
+
+@control.control_command(name=NEW_QUEUE, args=[("queue", str)], signature="<queue>")
+def announce_queue(state: Any, queue: str) -> dict[str, str]:
+    """Listen to a model queue that was just made."""
+    if (puller := _puller(state)) is not None:
+        puller.announce(queue)
+    return {"ok": queue}
+
+
+@control.inspect_command(name="active_queues")
+def active_queues(state: Any) -> list[dict[str, Any]]:
+    """The queues of Celery's consumer, and the model queues that are served now (for Flower)."""
+    own = list(state.consumer.task_consumer.queues) if state.consumer.task_consumer else []
+    puller = _puller(state)
+    drained = [model_queue(name) for name in puller.queues()] if puller else []
+    return [queue.as_dict(recurse=True) for queue in own + drained]
+
+
+@control.inspect_command(name="drain")
+def inspect_drain(state: Any) -> dict[str, Any]:
+    """What this worker's target serves, how much of it, and why."""
+    worker, puller = state.consumer.drain.worker, _puller(state)
+    lease = worker.keeper.lease
+    return {
+        "target": lease.target if lease else None,
+        "running": [str(job_id) for job_id in worker.runner.running()],
+        "resident_queue": puller.resident if puller else None,
+        "reason": puller.decision.reason if puller else "not started",
+    }

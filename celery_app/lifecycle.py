@@ -1,0 +1,40 @@
+"""What happens to a worker process from its start to its end: Celery's signals, in order."""
+
+from typing import Any
+
+from celery import signals
+
+from celery_app.worker import Worker
+from foreman.config import Settings
+
+_worker: Worker | None = None
+
+
+def start_worker(settings: Settings, hostname: str) -> Worker:
+    """The one worker of this process; made when Celery has connected for the first time."""
+    global _worker
+    if _worker is None:
+        _worker = Worker(settings, hostname)
+        _worker.keeper.declare()
+    return _worker
+
+
+def current() -> Worker:
+    """The worker that runs a task now."""
+    if _worker is None:
+        raise RuntimeError("the drain has not started in this process")
+    return _worker
+
+
+@signals.worker_shutting_down.connect
+def on_stop(**options: Any) -> None:
+    """SIGTERM: take no more jobs."""
+    if _worker is not None:
+        _worker.stop()
+
+
+@signals.worker_shutdown.connect
+def on_end(**options: Any) -> None:
+    """The pool is empty."""
+    if _worker is not None:
+        _worker.close()

@@ -1,0 +1,49 @@
+"""The slots of the target that this worker drives: how many jobs run, and their messages.
+
+A message is acknowledged when its row is claimed; its slot is held until the task ends.
+"""
+
+import threading
+from collections.abc import Callable
+
+
+class Slots:
+    """Counts running jobs; every method may be called from any thread."""
+
+    def __init__(self) -> None:
+        self._acknowledge: dict[str, Callable[[], None]] = {}
+        self._changed = threading.Condition()
+
+    @property
+    def running(self) -> int:
+        return len(self._acknowledge)
+
+    def take(self, task_id: str, acknowledge: Callable[[], None]) -> None:
+        """Hold a slot for a task whose message `acknowledge` settles."""
+        with self._changed:
+            self._acknowledge[task_id] = acknowledge
+
+    def acknowledge(self, task_id: str) -> None:
+        """Settle the task's message; its slot stays held."""
+        with self._changed:
+            acknowledge = self._acknowledge.get(task_id)
+            if acknowledge is not None:
+                self._acknowledge[task_id] = _nothing
+        if acknowledge is not None:
+            acknowledge()
+
+    def free(self, task_id: str) -> None:
+        """Let the slot go, and settle the message if that was not done; may be repeated."""
+        with self._changed:
+            acknowledge = self._acknowledge.pop(task_id, _nothing)
+            self._changed.notify_all()
+        acknowledge()
+
+    def wait_for_free(self, slots: int, timeout_s: float) -> bool:
+        """Wait until fewer than `slots` jobs run."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self.running < slots, timeout_s)
+
+
+def _nothing() -> None:
+    """What is settled already."""

@@ -1,0 +1,104 @@
+"""The command line: `python -m foreman COMMAND`."""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+
+from foreman import logs
+from foreman.config import from_env, variables
+from foreman.errors import DatabaseUnavailable, ForemanError
+from foreman.runtime import RelayRuntime
+from foreman.services.reap import reap
+from foreman.services.relay import Relay
+from foreman.simulation import ollama as simulated
+
+log = logging.getLogger("foreman")
+
+RELAY_EVERY_S = 0.2
+REAP_EVERY_S = 1.0
+MIGRATIONS = Path(__file__).parent.parent / "migrations" / "alembic.ini"
+
+
+def migrate(args: argparse.Namespace) -> None:
+    """Bring the database to this version's tables."""
+    command.upgrade(Config(str(MIGRATIONS)), "head")
+
+
+def relay(args: argparse.Namespace) -> None:
+    """Publish what is owed, reap what is lost, until SIGTERM."""
+    settings = from_env(os.environ)
+    logs.configure(settings.log_level)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    runtime = RelayRuntime(settings)
+    publishing = Relay(runtime)
+    reaping = threading.Thread(
+        target=_repeat, args=(stop, "reap", REAP_EVERY_S, lambda: reap(runtime)), name="reaper"
+    )
+    reaping.start()
+    _repeat(stop, "publish", RELAY_EVERY_S, publishing.publish)
+    reaping.join()
+    publishing.close()
+    runtime.close()
+
+
+def _repeat(stop: threading.Event, name: str, every_s: float, duty: Callable[[], object]) -> None:
+    while not stop.wait(every_s):
+        try:
+            duty()
+        except DatabaseUnavailable as error:
+            log.warning("put off", extra={"duty": name, "error": str(error)})
+        except Exception:  # the outermost loop: the next turn may do better
+            log.exception("failed", extra={"duty": name})
+
+
+def settings_table(args: argparse.Namespace) -> None:
+    """Print every variable as a Markdown table."""
+    print("| variable | default | meaning |\n|---|---|---|")
+    for names, default, meaning in variables():
+        shown = "required" if default is None else f"`{default}`" if default else "none"
+        print(f"| {' or '.join(f'`{name}`' for name in names)} | {shown} | {meaning} |")
+
+
+def simulate_ollama(args: argparse.Namespace) -> None:
+    """Serve a simulated Ollama."""
+    simulated.serve(simulated.config_from(args))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m foreman", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, action in (
+        ("migrate", migrate),
+        ("relay", relay),
+        ("settings", settings_table),
+        ("simulate-ollama", simulate_ollama),
+    ):
+        each = commands.add_parser(name, help=action.__doc__)
+        each.set_defaults(action=action)
+        if action is simulate_ollama:
+            simulated.add_arguments(each)
+    return parser
+
+
+def main() -> int:
+    args = _parser().parse_args()
+    try:
+        args.action(args)
+    except ForemanError as error:
+        print(f"foreman: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

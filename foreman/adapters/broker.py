@@ -1,0 +1,147 @@
+"""The broker: Celery's settings for it, connections with bounds, one message for one job.
+
+The one place that knows the two brokers apart. `celery_app` makes its Celery instance from here,
+so that who sends and who receives agree.
+"""
+
+from contextlib import suppress
+from typing import Any
+
+from celery import Celery
+from kombu import Connection, Exchange, Producer, Queue
+from kombu.exceptions import ChannelError
+from kombu.pidbox import Mailbox
+
+from foreman.config import Settings
+from foreman.core.queues import Wakeup
+
+RUN_JOB = "foreman.generate"
+CANCEL = "foreman_cancel"
+NEW_QUEUE = "foreman_new_queue"
+
+CONNECT_LIMIT_S = 5
+PUBLISH_LIMIT_S = 3
+# How long a BRPOP of the drain's connection blocks: a change of plan waits for it.
+BRPOP_S = 0.05
+
+_REDIS_OPTIONS = {
+    # One list a queue: steps of priority would make another model's message overtake.
+    "priority_steps": [0],
+    # Longer than any job waits unacknowledged (it is acknowledged at its claim).
+    "visibility_timeout": 4 * 3600,
+    "socket_timeout": 30,
+    "socket_connect_timeout": CONNECT_LIMIT_S,
+    "socket_keepalive": True,
+    "health_check_interval": 25,
+}
+_AMQP_OPTIONS = {"confirm_publish": True, "connect_timeout": CONNECT_LIMIT_S}
+
+
+def transport_options(settings: Settings) -> dict[str, Any]:
+    return dict(_REDIS_OPTIONS if settings.is_redis else _AMQP_OPTIONS)
+
+
+def short_limits(settings: Settings) -> dict[str, float]:
+    """Transport options for a connection that only publishes and must never wait for long."""
+    if settings.is_redis:
+        return {"socket_timeout": PUBLISH_LIMIT_S}
+    # Under gevent these two do nothing, and `confirm_timeout` is the bound.
+    return {"read_timeout": 2 * PUBLISH_LIMIT_S, "write_timeout": 2 * PUBLISH_LIMIT_S}
+
+
+def make_celery(settings: Settings) -> Celery:
+    """A Celery application that speaks to foreman's broker; it connects when first used."""
+    app = Celery("foreman", set_as_current=False)
+    app.conf.update(
+        broker_url=settings.broker_url,
+        broker_transport_options=transport_options(settings),
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_connection_timeout=CONNECT_LIMIT_S,
+        broker_heartbeat=30,
+        task_default_queue="foreman.default",
+        task_serializer="json",
+        accept_content=["json"],
+        # The slot of a target is held until the task ends; see celery_app.slots.
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        # Results are in Postgres.
+        task_ignore_result=True,
+        result_backend=None,
+        task_send_sent_event=True,
+        worker_send_task_events=True,
+        worker_concurrency=max(target.slots for target in settings.targets),
+        worker_prefetch_multiplier=1,
+        worker_hijack_root_logger=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_enable_prefetch_count_reduction=False,
+    )
+    return app
+
+
+def connect(settings: Settings, **options: Any) -> Connection:
+    """A connection of the caller's own, not connected yet; `options` are transport options."""
+    return Connection(
+        settings.broker_url,
+        connect_timeout=CONNECT_LIMIT_S,
+        heartbeat=30,
+        transport_options=transport_options(settings) | options,
+    )
+
+
+def connect_to_drain(settings: Settings) -> Connection:
+    """A connection whose consumers can be stopped at once; connected when this returns."""
+    connection = connect(settings)
+    if settings.is_redis:
+        # Not `polling_interval`: that would also sleep between two BRPOPs.
+        connection.transport.brpop_timeout = BRPOP_S  # type: ignore[attr-defined]
+    connection.connect()
+    return connection
+
+
+def settle(connection: Connection, settings: Settings) -> None:
+    """After consumers were cancelled: let what a BRPOP still brings go back to its queue."""
+    if settings.is_redis:
+        with suppress(TimeoutError):
+            connection.drain_events(timeout=1.5 * BRPOP_S)
+
+
+def model_queue(name: str) -> Queue:
+    """The Celery queue of one residency: durable, bound to nothing but its own name."""
+    return Queue(name, Exchange(""), routing_key=name, durable=True)
+
+
+def send_wakeup(app: Celery, producer: Producer, wakeup: Wakeup) -> None:
+    """Send the message of one job and wait, within a limit, until the broker has it."""
+    app.send_task(
+        RUN_JOB,
+        args=[str(wakeup.job_id)],
+        task_id=str(wakeup.job_id),
+        queue=model_queue(wakeup.queue),  # type: ignore[arg-type]  # Celery takes a Queue, too
+        # Flower shows the model; the message carries an id and never a prompt.
+        shadow=f"{RUN_JOB} {wakeup.model}",
+        reply_to=str(wakeup.web_id or ""),
+        producer=producer,
+        retry=False,
+        confirm_timeout=PUBLISH_LIMIT_S,
+        add_to_parent=False,
+    )
+
+
+def broadcast(connection: Connection, command: str, **arguments: str) -> None:
+    """Send a remote-control command to all workers, without waiting for answers."""
+    mailbox = Mailbox("celery", type="fanout", accept=["json"], serializer="json")
+    bound: Mailbox = mailbox(connection)  # type: ignore[assignment]  # the stub says Node
+    bound.cast(None, command, arguments)  # type: ignore[arg-type]  # None: to every worker
+
+
+def queue_length(connection: Connection, name: str) -> int:
+    """Messages that wait in a queue; 0 when it is empty or does not exist."""
+    # A missing queue closes an AMQP channel (and Redis calls an empty one missing).
+    channel: Any = connection.channel()
+    missing: tuple[type[BaseException], ...] = (ChannelError, *connection.channel_errors)
+    with channel:
+        try:
+            return int(channel.queue_declare(name, passive=True).message_count)
+        except missing:
+            return 0

@@ -1,0 +1,226 @@
+"""The channel's names and its worker side: frames to one web process, gathered and sent.
+
+An exchange of foreman's own on the Celery broker. On RabbitMQ a direct exchange and an exclusive
+queue, on Redis PUB/SUB: in both nothing is left behind when a web process dies. The web side is
+`adapters.inbox`.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from uuid import UUID
+
+from kombu import Connection, Exchange, Producer, Queue
+
+from foreman.core.frames import Frame, FrameKind, encode
+from foreman.errors import ChannelLost
+
+log = logging.getLogger(__name__)
+
+# Frames that wait to be sent to one web process; then the readers of the targets wait too.
+PENDING_LIMIT_BYTES = 32 * 1024 * 1024
+MESSAGE_LIMIT_BYTES = 1024 * 1024
+# A broker that takes nothing for so long has broken the streams that run.
+GIVE_UP_S = 10.0
+IDLE_S = 300.0
+
+
+def reply_exchange(*, is_redis: bool) -> Exchange:
+    return Exchange("foreman.reply", type="fanout" if is_redis else "direct", durable=False)
+
+
+def reply_queue(web_id: UUID, *, is_redis: bool) -> Queue:
+    return Queue(
+        f"foreman.reply.{web_id}",
+        reply_exchange(is_redis=is_redis),
+        routing_key=str(web_id),
+        durable=False,
+        auto_delete=True,
+        exclusive=not is_redis,
+    )
+
+
+class Outgoing:
+    """The frames of one run, on their way to the web process whose client waits."""
+
+    def __init__(self, sender: "Sender", job_id: UUID, fence: int) -> None:
+        self._sender = sender
+        self._job_id = job_id
+        self._fence = fence
+        self._seq = 0
+
+    def send(self, kind: FrameKind, payload: bytes = b"") -> None:
+        """Hand over a frame; ChannelLost when the broker takes none any more."""
+        self._sender.put(self, kind, payload)
+
+    def close(self) -> None:
+        """No frame follows; what was handed over is still sent."""
+        self._sender.leave()
+
+    def number(self, kind: FrameKind, payload: bytes) -> Frame:
+        """The next frame; called by the sender alone, in the order of sending."""
+        frame = Frame(self._job_id, self._fence, self._seq, kind, payload)
+        self._seq += 1
+        return frame
+
+
+Gathered = dict[Outgoing, list[tuple[FrameKind, bytes]]]
+
+
+class Sender:
+    """One per reply queue. Its thread sends everything that has gathered as one message.
+
+    An idle system sends each token at once; a busy one batches by itself, with no timer.
+    """
+
+    def __init__(self, web_id: UUID, connect: Callable[[], Connection], *, is_redis: bool) -> None:
+        self._web_id = web_id
+        self._connect = connect
+        self._exchange = reply_exchange(is_redis=is_redis)
+        self._gathered: Gathered = {}
+        self._gathered_bytes = 0
+        self._changed = threading.Condition()
+        self._open_runs = 0
+        self._is_closing = False
+        self._connection: Connection | None = None
+        self._producer: Producer | None = None
+        self._thread = threading.Thread(target=self._run, name="frames", daemon=True)
+        self._thread.start()
+
+    def open(self, job_id: UUID, fence: int) -> Outgoing | None:
+        """A way for one run's frames; None when this sender has retired."""
+        with self._changed:
+            if self._is_closing:
+                return None
+            self._open_runs += 1
+            return Outgoing(self, job_id, fence)
+
+    def leave(self) -> None:
+        with self._changed:
+            self._open_runs -= 1
+
+    def put(self, outgoing: Outgoing, kind: FrameKind, payload: bytes) -> None:
+        with self._changed:
+            has_room = self._changed.wait_for(self._has_room, GIVE_UP_S)
+            if not has_room or self._is_closing:
+                raise ChannelLost("the broker takes no frames")
+            self._gathered.setdefault(outgoing, []).append((kind, payload))
+            self._gathered_bytes += len(payload)
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Send what has gathered, within a limit, and stop."""
+        with self._changed:
+            self._is_closing = True
+            self._changed.notify_all()
+        self._thread.join(GIVE_UP_S)
+
+    def _has_room(self) -> bool:
+        return self._gathered_bytes < PENDING_LIMIT_BYTES or self._is_closing
+
+    def _run(self) -> None:
+        while gathered := self._take():
+            for message in _messages(gathered):
+                self._send(message)
+        self._drop_connection()
+
+    def _take(self) -> Gathered:
+        """Everything that has gathered; empty when there is nothing more to do."""
+        with self._changed:
+            while not (self._gathered or self._is_closing):
+                # Nobody sent for long and nobody can: its web process is probably gone.
+                if not self._changed.wait(IDLE_S) and not self._open_runs:
+                    self._is_closing = True
+            gathered, self._gathered, self._gathered_bytes = self._gathered, {}, 0
+            self._changed.notify_all()
+            return gathered
+
+    def _send(self, message: bytes) -> None:
+        """Publish within a limit. What is lost shows as a gap in the numbers of its frames."""
+        give_up_at = time.monotonic() + GIVE_UP_S
+        while True:
+            try:
+                self._publish(message)
+                return
+            except Exception as exc:  # a broker's errors are many; the limit is what counts
+                log.warning("frames not sent", extra={"error": repr(exc)})
+                self._drop_connection()
+                if time.monotonic() > give_up_at:
+                    return
+                time.sleep(0.2)
+
+    def _publish(self, message: bytes) -> None:
+        if self._producer is None:
+            self._connection = self._connect()
+            self._producer = Producer(self._connection.channel(), self._exchange)
+        self._producer.publish(
+            message,
+            routing_key=str(self._web_id),
+            content_type="application/octet-stream",
+            content_encoding="binary",
+            delivery_mode=1,  # transient,
+        )
+
+    def _drop_connection(self) -> None:
+        connection, self._connection, self._producer = self._connection, None, None
+        if connection is not None:
+            connection.collect()
+
+
+class Senders:
+    """The senders of this worker, one for each web process that has work here."""
+
+    def __init__(self, connect: Callable[[], Connection], *, is_redis: bool) -> None:
+        self._connect = connect
+        self._is_redis = is_redis
+        self._senders: dict[UUID, Sender] = {}
+        self._lock = threading.Lock()
+
+    def open(self, web_id: UUID, job_id: UUID, fence: int) -> Outgoing:
+        """A way to the web process for one run's frames."""
+        with self._lock:
+            sender = self._senders.get(web_id)
+            outgoing = sender.open(job_id, fence) if sender else None
+            if outgoing is None:
+                sender = self._senders[web_id] = Sender(
+                    web_id, self._connect, is_redis=self._is_redis
+                )
+                outgoing = sender.open(job_id, fence)
+            if outgoing is None:
+                raise ChannelLost("this worker is shutting down")
+            return outgoing
+
+    def close(self) -> None:
+        with self._lock:
+            for sender in self._senders.values():
+                sender.close()
+
+
+def _messages(gathered: Gathered) -> Iterator[bytes]:
+    """Number and encode what has gathered; neighbouring data of a run becomes one frame."""
+    batch: list[Frame] = []
+    size = 0
+    for outgoing, pieces in gathered.items():
+        for kind, payload in _joined(pieces):
+            batch.append(outgoing.number(kind, payload))
+            size += len(payload)
+            if size >= MESSAGE_LIMIT_BYTES:
+                yield encode(batch)
+                batch, size = [], 0
+    if batch:
+        yield encode(batch)
+
+
+def _joined(pieces: list[tuple[FrameKind, bytes]]) -> Iterator[tuple[FrameKind, bytes]]:
+    data: list[bytes] = []
+    for kind, payload in pieces:
+        if kind is FrameKind.DATA:
+            data.append(payload)
+            continue
+        if data:
+            yield FrameKind.DATA, b"".join(data)
+            data = []
+        yield kind, payload
+    if data:
+        yield FrameKind.DATA, b"".join(data)

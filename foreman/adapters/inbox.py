@@ -1,0 +1,151 @@
+"""The channel's web side: one reply queue, one reader, a mailbox for each waiting request.
+
+The reader must never wait for a client: a mailbox that is not emptied overflows, and its stream is
+cut off.
+"""
+
+import logging
+import queue
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from enum import Enum
+from uuid import UUID
+
+from kombu import Connection, Consumer, Message
+
+from foreman.adapters.channel import reply_queue
+from foreman.core.frames import Frame, FrameKind, decode
+
+log = logging.getLogger(__name__)
+
+RETRY_S = 0.5
+
+
+class Note(Enum):
+    """What a mailbox may hold besides frames; each ends the stream."""
+
+    GONE = "gone"  # the client left
+    OVERFLOW = "overflow"  # the client reads too slowly
+    STOPPING = "stopping"  # this process shuts down
+
+
+class Mailbox:
+    """The frames of one job that its request has not taken yet, up to a limit of bytes."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._items: queue.SimpleQueue[Frame | Note] = queue.SimpleQueue()
+        self._limit_bytes = limit_bytes
+        self._size_bytes = 0
+        self._is_closed = False
+
+    def put(self, frame: Frame) -> None:
+        """Add a frame; over the limit the mailbox closes with a note and takes no more."""
+        if self._is_closed:
+            return
+        self._size_bytes += len(frame.payload)
+        if self._size_bytes > self._limit_bytes and frame.kind is FrameKind.DATA:
+            self.close(Note.OVERFLOW)
+            return
+        self._items.put(frame)
+
+    def close(self, note: Note) -> None:
+        """End the stream with a note, after what is in the mailbox already."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._items.put(note)
+
+    def put_back(self, item: Frame | Note) -> None:
+        """Return the only item that was taken."""
+        self._items.put(item)
+
+    def take(self, timeout_s: float) -> Frame | Note | None:
+        """The next item; None when there is none in time."""
+        try:
+            item = self._items.get(timeout=max(timeout_s, 0))
+        except queue.Empty:
+            return None
+        if isinstance(item, Frame):
+            self._size_bytes -= len(item.payload)
+        return item
+
+
+class Inbox:
+    """The reply queue of this web process; its thread hands each frame to its mailbox."""
+
+    def __init__(
+        self, web_id: UUID, connect: Callable[[], Connection], *, is_redis: bool, limit_bytes: int
+    ) -> None:
+        self._connect = connect
+        self._queue = reply_queue(web_id, is_redis=is_redis)
+        self._limit_bytes = limit_bytes
+        self._mailboxes: dict[UUID, Mailbox] = {}
+        self._is_consuming = threading.Event()
+        self._is_closing = False
+        self._thread = threading.Thread(target=self._run, name="inbox", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_consuming(self) -> bool:
+        """Whether frames can arrive now."""
+        return self._is_consuming.is_set()
+
+    def wait_until_consuming(self, timeout_s: float) -> bool:
+        """Wait for the reply queue to stand: no job may be published before it does."""
+        return self._is_consuming.wait(timeout_s)
+
+    def open(self, job_id: UUID) -> Mailbox:
+        """A mailbox for a job that will be published."""
+        mailbox = self._mailboxes[job_id] = Mailbox(self._limit_bytes)
+        return mailbox
+
+    def forget(self, job_id: UUID) -> None:
+        """Close a job's mailbox: what still comes for it is dropped."""
+        self._mailboxes.pop(job_id, None)
+
+    def close_all(self, note: Note) -> None:
+        """End every stream that is open."""
+        for mailbox in list(self._mailboxes.values()):
+            mailbox.close(note)
+
+    def close(self) -> None:
+        self._is_closing = True
+        self._thread.join(2)
+
+    def _run(self) -> None:
+        while not self._is_closing:
+            connection = self._connect()
+            try:
+                self._consume(connection)
+            except Exception as exc:  # the outermost loop: whatever the broker does, go on
+                log.warning("reply queue lost", extra={"error": repr(exc)})
+                time.sleep(RETRY_S)
+            finally:
+                self._is_consuming.clear()
+                connection.collect()
+
+    def _consume(self, connection: Connection) -> None:
+        consumer = Consumer(
+            connection.channel(), [self._queue], no_ack=True, on_message=self._receive
+        )
+        with consumer:
+            self._is_consuming.set()
+            beat_at = time.monotonic()
+            while not self._is_closing:
+                with suppress(socket.timeout):
+                    connection.drain_events(timeout=1)
+                if time.monotonic() - beat_at > 1:
+                    beat_at = time.monotonic()
+                    connection.heartbeat_check()
+
+    def _receive(self, message: Message) -> None:
+        body: bytes = message.body  # type: ignore[assignment]  # raw: the stub knows text only
+        try:
+            for frame in decode(body):
+                mailbox = self._mailboxes.get(frame.job_id)
+                if mailbox is not None:
+                    mailbox.put(frame)
+        except ValueError as exc:
+            log.error("message on the reply queue is damaged", extra={"error": repr(exc)})

@@ -1,0 +1,194 @@
+"""One Ollama server over HTTP: bytes there, bytes back, and a way to hang up at any moment.
+
+Nothing is added to, taken from or decoded in a body. Errors of the HTTP library become
+`TargetError`s here and nowhere else.
+"""
+
+import socket
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
+from urllib3 import HTTPConnectionPool, HTTPResponse, HTTPSConnectionPool, PoolManager
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import (
+    HTTPError,
+    MaxRetryError,
+    NewConnectionError,
+    ReadTimeoutError,
+)
+
+from foreman.config import TargetSpec
+from foreman.core.frames import Head, Headers
+from foreman.errors import TargetCut, TargetError, TargetTimeout, TargetUnreachable
+
+CONNECT_LIMIT_S = 5.0
+READ_SIZE = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class TargetRequest:
+    """What to ask a target: `body` is bytes, or pieces of a body that is not held in memory."""
+
+    method: str
+    path: str
+    query: str = ""
+    headers: Headers = field(default_factory=list)
+    body: bytes | Iterable[bytes] | None = field(default=None, repr=False)
+    body_size: int | None = None  # of pieces: Content-Length, or None to send them chunked
+
+
+class TargetClient:
+    """The way to one target; safe to use from many threads."""
+
+    def __init__(self, spec: TargetSpec, *, silence_s: float, connections: int) -> None:
+        self.spec = spec
+        self._silence_s = silence_s
+        self._adapter = _Adapter(pool_connections=1, pool_maxsize=connections)
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    def call(self, *, silence_s: float | None = None) -> "Call":
+        """A fresh exchange; nothing is sent yet."""
+        return Call(self, self._adapter, silence_s or self._silence_s)
+
+    def fetch(self, request: TargetRequest, *, silence_s: float) -> tuple[Head, bytes]:
+        """A whole exchange whose answer is small."""
+        call = self.call(silence_s=silence_s)
+        try:
+            return call.send(request), b"".join(call.chunks())
+        finally:
+            call.close()
+
+    def close(self) -> None:
+        self._adapter.close()
+
+
+class Call:
+    """One exchange with a target: `send`, then `chunks`, then `close`; `abort` from any thread."""
+
+    def __init__(self, target: TargetClient, adapter: HTTPAdapter, silence_s: float) -> None:
+        self._target = target
+        self._adapter = adapter
+        self._silence_s = silence_s
+        self._raw: HTTPResponse | None = None
+        self._socket: socket.socket | None = None
+        self.is_aborted = False
+
+    def send(self, request: TargetRequest) -> Head:
+        """Send the request and wait for status and headers."""
+        _current.call = self
+        try:
+            response = self._adapter.send(
+                _prepared(self._target.spec.url, request),
+                stream=True,
+                timeout=(CONNECT_LIMIT_S, self._silence_s),
+            )
+        except (requests.RequestException, HTTPError, OSError) as exc:
+            raise self._translate(exc) from exc
+        finally:
+            _current.call = None
+        self._raw = response.raw
+        return Head(response.raw.status, list(response.raw.headers.iteritems()))
+
+    def chunks(self) -> Iterator[bytes]:
+        """The body's bytes as they arrive; TargetCut when it ends before it is whole."""
+        raw = self._raw
+        if raw is None:
+            raise TargetError("nothing was sent yet")
+        while True:
+            try:
+                chunk = raw.read1(READ_SIZE, decode_content=False)
+            except (HTTPError, OSError) as exc:
+                raise self._translate(exc) from exc
+            if not chunk:
+                break
+            yield chunk
+        raw.release_conn()
+
+    def abort(self) -> None:
+        """Hang up, whatever another thread is waiting for: that is what makes Ollama stop."""
+        self.is_aborted = True
+        if self._socket is not None:
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Let the connection go: kept for the next call when the answer was read to its end."""
+        if self._raw is not None:
+            self._raw.close()
+
+    def connected(self, sock: socket.socket) -> None:
+        """Remember the socket that carries this call; called when the request is out."""
+        self._socket = sock
+        if self.is_aborted:
+            self.abort()
+
+    def _translate(self, exc: Exception) -> TargetError:
+        name = self._target.name
+        cause = exc.args[0] if exc.args else exc
+        reason = cause.reason if isinstance(cause, MaxRetryError) else cause
+        if isinstance(reason, NewConnectionError) or isinstance(exc, requests.ConnectTimeout):
+            return TargetUnreachable(f"target {name} does not accept connections")
+        timeouts = (requests.ReadTimeout, ReadTimeoutError, TimeoutError)
+        if isinstance(exc, timeouts) or isinstance(reason, timeouts):
+            return TargetTimeout(f"target {name} was silent for {self._silence_s:g} s")
+        return TargetCut(f"target {name} closed the connection before its answer was whole")
+
+
+def _prepared(url: str, request: TargetRequest) -> requests.PreparedRequest:
+    """A request that goes out as it is: no header of the library's, no quoting of the path."""
+    prepared = requests.PreparedRequest()
+    prepared.method = request.method
+    prepared.url = url + request.path + ("?" + request.query if request.query else "")
+    prepared.headers = CaseInsensitiveDict(request.headers)
+    prepared.headers.setdefault("Accept-Encoding", "identity")
+    prepared.headers.setdefault("User-Agent", "foreman")
+    prepared.body = request.body  # type: ignore[assignment]  # the stubs know no iterables here
+    size = len(request.body) if isinstance(request.body, bytes) else request.body_size
+    if size is not None:
+        prepared.headers["Content-Length"] = str(size)
+    return prepared
+
+
+class _Current(threading.local):
+    call: Call | None = None
+
+
+_current = _Current()
+
+
+class _NotesItsSocket(HTTPConnection):
+    """Tells the running call which socket carries it, also when the connection is an old one."""
+
+    def getresponse(self):  # type: ignore[no-untyped-def]  # the stub's type is not importable
+        if _current.call is not None and self.sock is not None:
+            _current.call.connected(self.sock)
+        return super().getresponse()
+
+
+class _NotesItsTlsSocket(_NotesItsSocket, HTTPSConnection):
+    pass
+
+
+class _HttpPool(HTTPConnectionPool):
+    ConnectionCls = _NotesItsSocket
+
+
+class _HttpsPool(HTTPSConnectionPool):
+    ConnectionCls = _NotesItsTlsSocket
+
+
+class _Adapter(HTTPAdapter):
+    """requests' own transport, with connections that can be hung up from outside."""
+
+    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **kw) -> None:  # type: ignore[no-untyped-def]  # signature of the base
+        manager = PoolManager(num_pools=connections, maxsize=maxsize, block=block, **kw)
+        manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+        self.poolmanager = manager

@@ -1,0 +1,154 @@
+"""Ollama's surface: each route to what its class says, bytes through in both directions."""
+
+from flask import Flask, Response, request
+
+from foreman.adapters.target import TargetRequest
+from foreman.api import client
+from foreman.api.places import Places
+from foreman.api.respond import exchange_response, plain_response
+from foreman.core import headers as header_rules
+from foreman.core.bodies import named_model
+from foreman.core.frames import Headers
+from foreman.core.surface import Elsewhere, Route, RouteClass, WrongMethod, find_route
+from foreman.errors import AdminRefused
+from foreman.runtime import WebRuntime
+from foreman.services.follow import Follower
+from foreman.services.forward import (
+    TARGET_HEADER,
+    Bypass,
+    Forwarding,
+    chosen_target,
+    merged,
+    target_for,
+)
+from foreman.services.submit import Direct, Request, any_target, place, submit
+
+ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
+
+class OllamaSurface:
+    """One handler for every path that foreman has no route of its own for."""
+
+    def __init__(self, runtime: WebRuntime) -> None:
+        self._runtime = runtime
+        self._bypass_places = Places(runtime.targets, runtime.settings.bypass_concurrency)
+
+    def install(self, app: Flask) -> None:
+        for rule in ("/", "/<path:path>"):
+            app.add_url_rule(
+                rule, "ollama", self.handle, methods=ALL_METHODS, provide_automatic_options=False
+            )
+
+    def handle(self, path: str = "") -> Response:
+        client.limit_idle_time(self._runtime.settings.client_timeout_s)
+        route = find_route(request.method, request.path)
+        if route is None:
+            return plain_response(404, "404 page not found")
+        if isinstance(route, WrongMethod):
+            return plain_response(
+                405, "405 method not allowed", [("Allow", ", ".join(route.allowed))]
+            )
+        if isinstance(route, Elsewhere):
+            return _redirect(route)
+        return self._serve(route)
+
+    def _serve(self, route: Route) -> Response:
+        if route.route_class is RouteClass.ADMIN:
+            return self._administer()
+        body = client.read_body(self._runtime.settings.max_body_bytes)
+        if route.route_class is RouteClass.QUEUED:
+            return self._generate(route, body)
+        asked = _asked(body)
+        if route.route_class is RouteClass.BYPASS:
+            return self._embed(body, asked)
+        if route.route_class is RouteClass.MERGED and self._should_merge():
+            return exchange_response(merged(self._runtime, route, asked))
+        return self._forward(self._target_of(route, body), asked)
+
+    def _generate(self, route: Route, body: bytes) -> Response:
+        asked = Request(
+            route=route,
+            method=request.method,
+            path=_raw_path(),
+            query=_query(),
+            headers=_headers(),
+            body=body,
+        )
+        placed = place(self._runtime, asked)
+        if isinstance(placed, Direct):
+            return self._forward(placed.target, _asked(body))
+        return exchange_response(Follower(self._runtime, submit(self._runtime, asked, placed)))
+
+    def _embed(self, body: bytes, asked: TargetRequest) -> Response:
+        target = target_for(self._runtime, named_model(body))
+        places = self._bypass_places[target]
+        return exchange_response(Bypass(self._runtime, target, asked, places))
+
+    def _should_merge(self) -> bool:
+        has_choice = len(self._runtime.targets) > 1 and TARGET_HEADER not in request.headers
+        return has_choice and request.method == "GET"
+
+    def _target_of(self, route: Route, body: bytes) -> str:
+        if TARGET_HEADER in request.headers:
+            return chosen_target(self._runtime, request.headers[TARGET_HEADER])
+        if route.path == "/v1/models/":
+            return target_for(self._runtime, request.path.removeprefix(route.path))
+        if route.path == "/api/show":
+            return target_for(self._runtime, named_model(body))
+        return any_target(self._runtime)
+
+    def _forward(self, target: str, asked: TargetRequest) -> Response:
+        return exchange_response(Forwarding(self._runtime, target, asked))
+
+    def _administer(self) -> Response:
+        """Change a target's models; the body is never held in memory."""
+        if not self._runtime.settings.allow_admin:
+            raise AdminRefused
+        target = chosen_target(self._runtime, request.headers.get(TARGET_HEADER))
+        pieces = None if request.method == "HEAD" else client.body_pieces(None)
+        is_chunked = request.content_length is None
+        asked = TargetRequest(
+            request.method,
+            _raw_path(),
+            _query(),
+            header_rules.for_target(_headers()),
+            pieces,
+            None if is_chunked else request.content_length,
+        )
+        self._runtime.catalog.expire()
+        return self._forward(target, asked)
+
+
+def _asked(body: bytes) -> TargetRequest:
+    has_body = body or request.method not in ("GET", "HEAD")
+    return TargetRequest(
+        request.method,
+        _raw_path(),
+        _query(),
+        header_rules.for_target(_headers()),
+        body if has_body else None,
+    )
+
+
+def _headers() -> Headers:
+    return list(request.headers.items())
+
+
+def _query() -> str:
+    return str(request.environ.get("QUERY_STRING", ""))
+
+
+def _raw_path() -> str:
+    """The path as the client spelled it, before it was decoded."""
+    raw = str(request.environ.get("RAW_URI") or request.path)
+    return raw.split("?", 1)[0] if raw.startswith("/") else request.path
+
+
+def _redirect(elsewhere: Elsewhere) -> Response:
+    """Gin's answer to a slash too many: 301 for GET, 307 for what has a body."""
+    status, words = (301, "Moved Permanently") if request.method == "GET" else (307, "")
+    text = f'<a href="{elsewhere.path}">{words}</a>.\n\n' if words else ""
+    response = plain_response(status, text, [("Location", elsewhere.path)])
+    if text:
+        response.headers["Content-Type"] = "text/html; charset=utf-8"
+    return response

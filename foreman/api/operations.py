@@ -1,0 +1,57 @@
+"""Foreman's own routes for who runs it: is the process alive, would a request be served."""
+
+from collections.abc import Callable
+
+from flask import Flask, Response, jsonify
+
+from foreman.errors import DatabaseUnavailable
+from foreman.runtime import WebRuntime
+from foreman.store import targets
+
+
+class Operations:
+    """Health for supervisors and load balancers."""
+
+    def __init__(self, runtime: WebRuntime) -> None:
+        self._runtime = runtime
+
+    def install(self, app: Flask) -> None:
+        app.add_url_rule("/healthz", "healthz", self.healthz)
+        app.add_url_rule("/readyz", "readyz", self.readyz)
+
+    def healthz(self) -> Response:
+        """This process answers; nothing else is looked at."""
+        return jsonify(status="ok")
+
+    def readyz(self) -> tuple[Response, int]:
+        """200 when a request would be served now, else 503; with what is wrong."""
+        checks: dict[str, Callable[[], str]] = {
+            "database": self._database,
+            "broker": self._broker,
+            "targets": self._targets,
+        }
+        problems = {name: problem for name, check in checks.items() if (problem := check())}
+        status = {name: problems.get(name, "ok") for name in checks}
+        return jsonify(ready=not problems, **status), 503 if problems else 200
+
+    def _database(self) -> str:
+        try:
+            self._runtime.database.check()
+        except DatabaseUnavailable:
+            return "does not answer"
+        return ""
+
+    def _broker(self) -> str:
+        return "" if self._runtime.inbox.is_consuming else "the reply queue is not connected"
+
+    def _targets(self) -> str:
+        try:
+            with self._runtime.database.statement() as connection:
+                leased = {row.name for row in targets.read_targets(connection) if row.is_leased}
+        except DatabaseUnavailable:
+            return "unknown: the database does not answer"
+        if not leased & set(self._runtime.targets):
+            return "no worker drives a target"
+        if not leased & set(self._runtime.catalog.reachable):
+            return "no target that a worker drives answers"
+        return ""

@@ -1,0 +1,267 @@
+"""Settings: what the environment decides, read once, checked, frozen and passed on.
+
+Only the entry points (`wsgi`, `celery_app`, `migrations/env`, the CLI) call `from_env`. The
+README's table of variables is made from the fields below, so it cannot go stale.
+"""
+
+import dataclasses
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl, urlsplit
+
+from foreman.errors import SettingsError
+
+T = TypeVar("T")
+
+MIB = 1024 * 1024
+_SIZE_UNITS = {
+    "": 1,
+    "k": 1024,
+    "kib": 1024,
+    "m": MIB,
+    "mib": MIB,
+    "g": 1024 * MIB,
+    "gib": 1024 * MIB,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetSpec:
+    """One Ollama server of FOREMAN_TARGETS."""
+
+    name: str
+    url: str  # scheme://host:port, no trailing slash
+    slots: int  # jobs at once: that server's OLLAMA_NUM_PARALLEL
+
+
+def seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise ValueError("must be a number of seconds above 0")
+    return value
+
+
+def count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError("must be a whole number above 0")
+    return value
+
+
+def size_bytes(text: str) -> int:
+    match = re.fullmatch(r"(\d+)\s*([a-z]*)", text.strip().lower())
+    if not match or match[2] not in _SIZE_UNITS or int(match[1]) == 0:
+        raise ValueError("must be a size such as 8388608 or 8MiB")
+    return int(match[1]) * _SIZE_UNITS[match[2]]
+
+
+def flag(text: str) -> bool:
+    if text not in ("0", "1"):
+        raise ValueError("must be 0 or 1")
+    return text == "1"
+
+
+def port(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 65535:
+        raise ValueError("must be a port, 1 to 65535")
+    return value
+
+
+def words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def text_value(text: str) -> str:
+    return text
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise ValueError("must be one of " + ", ".join(choices))
+        return text
+
+    return parse
+
+
+def database_url(text: str) -> str:
+    """Accept the URL as Heroku sets it and name the driver that foreman uses."""
+    scheme, separator, rest = text.partition("://")
+    if not separator or scheme not in ("postgres", "postgresql", "postgresql+psycopg"):
+        raise ValueError("must be postgres://user:password@host:port/name")
+    return f"postgresql+psycopg://{rest}"
+
+
+def broker_url(text: str) -> str:
+    if urlsplit(text).scheme not in ("amqp", "amqps", "redis", "rediss", "redis+socket"):
+        raise ValueError("must be an amqp://, amqps://, redis://, rediss:// or redis+socket:// URL")
+    return text
+
+
+def targets(text: str) -> tuple[TargetSpec, ...]:
+    """Parse `name=http://host:port?slots=4,…`; the names are the caller's choice."""
+    specs = tuple(_target(entry) for entry in words(text))
+    if not specs or len({spec.name for spec in specs}) != len(specs):
+        raise ValueError("must name at least one target, and each name once")
+    return specs
+
+
+def _target(entry: str) -> TargetSpec:
+    name, separator, url = entry.partition("=")
+    parts = urlsplit(url)
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    slots = count(options.pop("slots", "1"))
+    if not separator or not re.fullmatch(r"[\w.-]{1,64}", name):
+        raise ValueError("each target is name=http://host:port?slots=N")
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
+        raise ValueError(f"target {name}: the URL must be http://host:port")
+    if options:
+        raise ValueError(f"target {name}: the one option is slots, not {', '.join(options)}")
+    return TargetSpec(name=name, url=f"{parts.scheme}://{parts.netloc}", slots=slots)
+
+
+def setting(variables: str, parse: Callable[[str], T], default: str | None, meaning: str) -> T:
+    """A field read from the first of `variables` that is set; without a default it is required."""
+    metadata = {
+        "variables": variables.split(),
+        "parse": parse,
+        "default": default,
+        "meaning": meaning,
+    }
+    field: Any = dataclasses.field(metadata=metadata)
+    return field  # type: ignore[no-any-return]  # dataclasses.field lies about its type in the same way
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the environment decides; `from_env` names the variable that is wrong."""
+
+    database_url: str = setting("DATABASE_URL", database_url, None, "PostgreSQL, the truth")
+    broker_url: str = setting(
+        "FOREMAN_BROKER_URL CLOUDAMQP_URL REDIS_URL", broker_url, None, "RabbitMQ or Redis/Valkey"
+    )
+    targets: tuple[TargetSpec, ...] = setting(
+        "FOREMAN_TARGETS",
+        targets,
+        "ollama=http://127.0.0.1:11434",
+        "the Ollama servers: `name=http://host:port?slots=4,…`; slots is its OLLAMA_NUM_PARALLEL",
+    )
+    host: str = setting("FOREMAN_HOST", text_value, "127.0.0.1", "address the web process binds to")
+    port: int = setting("PORT", port, "11435", "port the web process binds to")
+    web_processes: int = setting("WEB_CONCURRENCY", count, "1", "gunicorn workers")
+    max_body_bytes: int = setting("FOREMAN_MAX_BODY", size_bytes, "128MiB", "largest request body")
+    allow_admin: bool = setting(
+        "FOREMAN_ALLOW_ADMIN",
+        flag,
+        "0",
+        "1 opens pull, push, create, copy, delete and blobs to everybody",
+    )
+    origins: tuple[str, ...] = setting(
+        "FOREMAN_ORIGINS",
+        words,
+        "",
+        "browser origins allowed besides localhost, with * as wildcard",
+    )
+    keepalive: str = setting(
+        "FOREMAN_KEEPALIVE",
+        one_of("streaming", "always", "off"),
+        "streaming",
+        "which waiting answers get keep-alive spaces: streaming ones, always, off",
+    )
+    keepalive_after_s: float = setting(
+        "FOREMAN_KEEPALIVE_AFTER",
+        seconds,
+        "20",
+        "seconds a streaming client waits before the first one",
+    )
+    keepalive_every_s: float = setting(
+        "FOREMAN_KEEPALIVE_EVERY", seconds, "15", "seconds between keep-alive bytes"
+    )
+    stream_buffer_bytes: int = setting(
+        "FOREMAN_STREAM_BUFFER",
+        size_bytes,
+        "8MiB",
+        "unread bytes of one stream before it is cut off",
+    )
+    sync_wait_s: float = setting(
+        "FOREMAN_SYNC_WAIT",
+        seconds,
+        "1800",
+        "seconds a synchronous request may wait in its model queue",
+    )
+    job_timeout_s: float = setting(
+        "FOREMAN_JOB_TIMEOUT", seconds, "1800", "seconds one run of a job may take on a target"
+    )
+    target_silence_s: float = setting(
+        "FOREMAN_TARGET_SILENCE",
+        seconds,
+        "330",
+        "seconds a target may be silent in one answer (Ollama itself gives a load 300)",
+    )
+    bypass_concurrency: int = setting(
+        "FOREMAN_BYPASS_CONCURRENCY",
+        count,
+        "4",
+        "embedding requests at once per target and web process",
+    )
+    max_attempts: int = setting(
+        "FOREMAN_MAX_ATTEMPTS", count, "3", "runs of one job before it fails for good"
+    )
+    lease_s: float = setting(
+        "FOREMAN_LEASE_S",
+        seconds,
+        "15",
+        "seconds after which a silent worker loses its target and jobs",
+    )
+    shutdown_s: float = setting(
+        "FOREMAN_SHUTDOWN_S", seconds, "20", "seconds running jobs may go on after SIGTERM"
+    )
+    client_timeout_s: float = setting(
+        "FOREMAN_CLIENT_TIMEOUT",
+        seconds,
+        "60",
+        "seconds a client may take none of our bytes, or send none",
+    )
+    log_level: str = setting(
+        "FOREMAN_LOG_LEVEL",
+        one_of("DEBUG", "INFO", "WARNING", "ERROR"),
+        "INFO",
+        "least level that is logged",
+    )
+
+    @property
+    def web_silence_s(self) -> float:
+        """How long a web process may miss its heartbeats before its clients count as gone."""
+        return 2 * self.lease_s
+
+    @property
+    def is_redis(self) -> bool:
+        """Whether the broker speaks Redis (else it is RabbitMQ)."""
+        return self.broker_url.startswith("redis")
+
+
+def variables() -> list[tuple[list[str], str | None, str]]:
+    """Every variable: its names (the first that is set wins), its default, its meaning."""
+    rows = [field.metadata for field in dataclasses.fields(Settings)]
+    return [(row["variables"], row["default"], row["meaning"]) for row in rows]
+
+
+def from_env(environ: Mapping[str, str]) -> Settings:
+    """Read the settings; SettingsError names the variable that is missing or wrong."""
+    return Settings(
+        **{field.name: _read(field.metadata, environ) for field in dataclasses.fields(Settings)}
+    )
+
+
+def _read(row: Mapping[str, Any], environ: Mapping[str, str]) -> Any:
+    names: list[str] = row["variables"]
+    name = next((name for name in names if environ.get(name)), None)
+    if name is None and row["default"] is None:
+        raise SettingsError(f"{' or '.join(names)} is not set: {row['meaning']}")
+    try:
+        return row["parse"](environ[name] if name else row["default"])
+    except ValueError as exc:
+        raise SettingsError(f"{name} is wrong: {exc}") from exc

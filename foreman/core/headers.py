@@ -1,0 +1,49 @@
+"""Which headers pass through foreman, in each direction.
+
+Hop-by-hop headers belong to one connection. A target is addressed by its own `Host`; `Origin` is
+settled by foreman. Credentials stop here: they are for foreman, and a job's headers are stored.
+"""
+
+from collections.abc import Iterable
+
+from foreman.core.frames import Headers
+
+_HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+_NOT_TO_TARGET = _HOP_BY_HOP | {
+    "authorization",
+    "content-length",
+    "cookie",
+    "expect",
+    "host",
+    "origin",
+    "proxy-authorization",
+    "x-api-key",
+}
+# gunicorn writes Date and Server itself.
+_NOT_TO_CLIENT = _HOP_BY_HOP | {"date", "server"}
+
+
+def for_target(headers: Iterable[tuple[str, str]]) -> Headers:
+    """The client's headers as a target gets them."""
+    return [(name, value) for name, value in headers if name.lower() not in _NOT_TO_TARGET]
+
+
+def for_client(headers: Iterable[tuple[str, str]]) -> Headers:
+    """A target's headers as the client gets them."""
+    return [(name, value) for name, value in headers if name.lower() not in _NOT_TO_CLIENT]
+
+
+def find(headers: Iterable[tuple[str, str]], name: str) -> str | None:
+    """The first value of a header, by its name in any case."""
+    return next((value for key, value in headers if key.lower() == name), None)

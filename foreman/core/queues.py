@@ -1,0 +1,110 @@
+"""From a request to its model queue: the model's name, its residency, the queue's name.
+
+The rules are Ollama's own (types/model/name.go, server/sched.go of 0.33): which names mean the same
+model, and which options make it load the model again.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import quote
+from uuid import UUID
+
+QUEUE_PREFIX = "model."
+# AMQP allows 255 bytes; what is longer keeps its start and gets a hash.
+_QUEUE_NAME_LIMIT = 200
+
+# A different value of one of these makes Ollama unload and load the model again.
+RUNNER_OPTIONS = frozenset(
+    {
+        "num_ctx",
+        "num_batch",
+        "num_gpu",
+        "main_gpu",
+        "use_mmap",
+        "num_thread",
+        "draft_num_predict",
+    }
+)
+
+_DEFAULT_HOST, _DEFAULT_NAMESPACE, _DEFAULT_TAG = "registry.ollama.ai", "library", "latest"
+_PART = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,79}")
+_NAMESPACE = re.compile(r"[a-z0-9_][a-z0-9_-]{0,79}")
+_HOST = re.compile(r"[a-z0-9_][a-z0-9_.:-]{0,349}")
+
+
+@dataclass(frozen=True, slots=True)
+class Residency:
+    """What a target has loaded and a swap replaces: a model with its runner options."""
+
+    model: str  # canonical name, see `canonical_name`
+    options: str = ""  # canonical JSON of the runner options in the request; "" for none
+
+    @property
+    def queue(self) -> str:
+        """The Celery queue of this residency, safe on every broker."""
+        name = QUEUE_PREFIX + quote(self.model, safe="-._~")
+        if self.options:
+            name += "." + _digest(self.options)
+        if len(name) > _QUEUE_NAME_LIMIT:
+            name = name[: _QUEUE_NAME_LIMIT - 9] + "." + _digest(self.model + self.options)
+        return name
+
+
+@dataclass(frozen=True, slots=True)
+class Wakeup:
+    """The message that a job waits in a model queue, and who listens for its frames."""
+
+    job_id: UUID
+    queue: str
+    model: str
+    web_id: UUID | None
+
+
+def residency_of(model: str, runner_options: Mapping[str, object]) -> Residency:
+    """The residency of a request for the canonical `model` with these runner options."""
+    if not runner_options:
+        return Residency(model)
+    return Residency(model, json.dumps(runner_options, sort_keys=True, separators=(",", ":")))
+
+
+def canonical_name(name: str) -> str | None:
+    """Reduce a model's name to the one spelling that all its spellings share.
+
+    None when Ollama would call the name invalid. `M`, `m:latest`, `library/m` and
+    `registry.ollama.ai/library/m:latest` all become `m:latest`.
+    """
+    text = name.strip().lower()
+    text = text.removesuffix(":local")
+    head, slash, last = text.rpartition("/")
+    model, colon, tag = last.partition(":")
+    parts = head.split("/") if slash else []
+    if len(parts) > 2 or (colon and not tag):
+        return None
+    namespace = parts[-1] if parts else _DEFAULT_NAMESPACE
+    host = parts[0] if len(parts) == 2 else _DEFAULT_HOST
+    tag = tag or _DEFAULT_TAG
+    if not (
+        _PART.fullmatch(model)
+        and _PART.fullmatch(tag)
+        and _NAMESPACE.fullmatch(namespace)
+        and _HOST.fullmatch(host)
+    ):
+        return None
+    if host != _DEFAULT_HOST:
+        return f"{host}/{namespace}/{model}:{tag}"
+    if namespace != _DEFAULT_NAMESPACE:
+        return f"{namespace}/{model}:{tag}"
+    return f"{model}:{tag}"
+
+
+def is_cloud_name(name: str) -> bool:
+    """Whether the name asks for a model that runs elsewhere and needs no GPU of ours."""
+    text = name.strip().lower()
+    return text.endswith((":cloud", "-cloud")) and ":" in text
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -1,0 +1,39 @@
+"""The states of a job, and the moves between them, as a table."""
+
+from enum import StrEnum
+
+
+class JobState(StrEnum):
+    QUEUED = "queued"  # waiting in its model queue
+    WORKING = "working"  # a worker holds a lease for it
+    SUCCEEDED = "succeeded"  # the target answered, whatever its status
+    FAILED = "failed"  # foreman could not bring an answer
+    CANCELLED = "cancelled"  # the client left, or asked for it
+    EXPIRED = "expired"  # not started in time
+
+
+MOVES: dict[JobState, frozenset[JobState]] = {
+    JobState.QUEUED: frozenset(
+        {JobState.WORKING, JobState.CANCELLED, JobState.EXPIRED, JobState.FAILED}
+    ),
+    # Back to queued: given back by a stopping worker, or taken from a lost one.
+    JobState.WORKING: frozenset(
+        {JobState.QUEUED, JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED}
+    ),
+    JobState.SUCCEEDED: frozenset(),
+    JobState.FAILED: frozenset(),
+    JobState.CANCELLED: frozenset(),
+    JobState.EXPIRED: frozenset(),
+}
+
+END_STATES = frozenset(state for state, moves in MOVES.items() if not moves)
+
+
+class Source(StrEnum):
+    SYNC = "sync"  # a client waits on its connection; the row may be lost with the machine
+    ASYNC = "async"  # accepted with 202; the row must not be lost
+
+
+def can_move(old: JobState, new: JobState) -> bool:
+    """Whether a job in state `old` may become `new`."""
+    return new in MOVES[old]

@@ -1,0 +1,127 @@
+"""Every route of Ollama's surface and what foreman does with it.
+
+What is not in the table is refused with Ollama's own 404, new routes of later versions included,
+until somebody decides here what they are.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class RouteClass(StrEnum):
+    QUEUED = "queued"  # a generation: a job, through its model queue
+    BYPASS = "bypass"  # an embedding: straight to a target, bounded
+    FORWARDED = "forwarded"  # answered by one target
+    MERGED = "merged"  # a list: the union of what all targets say
+    ADMIN = "admin"  # changes a target's models
+
+
+class Dialect(StrEnum):
+    """Whose form an error of foreman's own takes."""
+
+    OLLAMA = "ollama"
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One path of the surface; a path may end in one free segment (`prefix`)."""
+
+    path: str
+    methods: tuple[str, ...]
+    route_class: RouteClass
+    dialect: Dialect
+    streams_by_default: bool = False
+    list_key: str = ""  # of a merged answer: the field that holds the list
+
+
+def _route(methods: str, path: str, route_class: RouteClass, **more: object) -> Route:
+    dialect = Dialect.OPENAI if path.startswith("/v1/") else Dialect.OLLAMA
+    if path == "/v1/messages":
+        dialect = Dialect.ANTHROPIC
+    return Route(path, tuple(methods.split()), route_class, dialect, **more)  # type: ignore[arg-type]  # the table's own keywords
+
+
+ROUTES = (
+    _route("POST", "/api/generate", RouteClass.QUEUED, streams_by_default=True),
+    _route("POST", "/api/chat", RouteClass.QUEUED, streams_by_default=True),
+    _route("POST", "/v1/chat/completions", RouteClass.QUEUED),
+    _route("POST", "/v1/completions", RouteClass.QUEUED),
+    _route("POST", "/v1/responses", RouteClass.QUEUED),
+    _route("POST", "/v1/messages", RouteClass.QUEUED),
+    _route("POST", "/v1/audio/transcriptions", RouteClass.QUEUED),
+    _route("POST", "/api/embed", RouteClass.BYPASS),
+    _route("POST", "/api/embeddings", RouteClass.BYPASS),
+    _route("POST", "/v1/embeddings", RouteClass.BYPASS),
+    _route("GET HEAD", "/api/tags", RouteClass.MERGED, list_key="models"),
+    _route("GET", "/api/ps", RouteClass.MERGED, list_key="models"),
+    _route("GET", "/v1/models", RouteClass.MERGED, list_key="data"),
+    _route("GET HEAD", "/", RouteClass.FORWARDED),
+    _route("GET HEAD", "/api/version", RouteClass.FORWARDED),
+    _route("POST", "/api/show", RouteClass.FORWARDED),
+    _route("GET", "/v1/models/", RouteClass.FORWARDED),
+    _route("POST", "/api/pull", RouteClass.ADMIN, streams_by_default=True),
+    _route("POST", "/api/push", RouteClass.ADMIN, streams_by_default=True),
+    _route("POST", "/api/create", RouteClass.ADMIN, streams_by_default=True),
+    _route("POST", "/api/copy", RouteClass.ADMIN),
+    _route("DELETE", "/api/delete", RouteClass.ADMIN),
+    _route("POST HEAD", "/api/blobs/", RouteClass.ADMIN),
+)
+
+# In Ollama's table too, and refused on purpose: they act for the server's owner on ollama.com, or
+# fetch any URL from the target's network.
+NEVER = (
+    "/api/me",
+    "/api/signout",
+    "/api/status",
+    "/api/user/keys/",
+    "/api/experimental/web_search",
+    "/api/experimental/web_fetch",
+    "/api/experimental/model-recommendations",
+)
+
+_EXACT = {
+    route.path: route for route in ROUTES if not route.path.endswith("/") or route.path == "/"
+}
+_PREFIXES = tuple(route for route in ROUTES if route.path.endswith("/") and route.path != "/")
+
+
+@dataclass(frozen=True, slots=True)
+class WrongMethod:
+    """The path is known, the method is not: 405 with `Allow`."""
+
+    allowed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """The path has a slash too many: a redirect to `path`."""
+
+    path: str
+
+
+def find_route(method: str, path: str) -> Route | WrongMethod | Elsewhere | None:
+    """Place a request; None is Ollama's 404."""
+    route = _find(path)
+    if route is None:
+        trimmed = "/" + path.strip("/")
+        return Elsewhere(trimmed) if trimmed != path and _find(trimmed) else None
+    return route if method in route.methods else WrongMethod(route.methods)
+
+
+def _find(path: str) -> Route | None:
+    if path in _EXACT:
+        return _EXACT[path]
+    for route in _PREFIXES:
+        segment = path.removeprefix(route.path)
+        if segment != path and segment and "/" not in segment:
+            return route
+    return None
+
+
+def dialect_of(path: str) -> Dialect:
+    """The form in which a caller of `path` expects an error."""
+    if path.startswith("/v1/messages"):
+        return Dialect.ANTHROPIC
+    return Dialect.OPENAI if path.startswith("/v1/") else Dialect.OLLAMA

@@ -1,0 +1,166 @@
+"""The one tree of errors that foreman itself makes; each class knows its HTTP status and code.
+
+    ForemanError
+    ├── SettingsError            a variable of the environment is wrong: the process does not start
+    ├── RequestRefused           the caller's request
+    │   ├── BodyTooLarge  413    ├── BodyTooSlow  408
+    │   ├── AdminRefused  403    └── OriginRefused  403
+    ├── ServerBusy  503          try again later (Retry-After)
+    │   ├── NoLiveTarget         ├── ShuttingDown
+    │   ├── DatabaseUnavailable  └── BypassFull
+    ├── WaitedTooLong  504       the job was not started in time
+    ├── TargetError  502         an Ollama server
+    │   ├── TargetUnreachable    ├── TargetCut
+    │   └── TargetTimeout  504   (JobTooLong)
+    └── StreamBroken  502        foreman's own part of a stream
+        ├── WorkerLost           ├── ChannelLost
+        ├── ReaderTooSlow        └── JobCancelled  499
+
+An answer of a target (404 model not found, 400 bad option, …) is never one of these: it is passed
+on as it came. Errors of libraries are translated once, where the library is called, with `from`.
+"""
+
+
+class ForemanError(Exception):
+    """An error with a status, a stable code and a sentence for the caller."""
+
+    status = 500
+    code = "internal_error"
+    is_permanent = True
+    retry_after_s: int | None = None
+
+    def __str__(self) -> str:
+        """The sentence, or the class's own first line when none was given."""
+        return super().__str__() or (self.__doc__ or self.code).splitlines()[0].rstrip(".")
+
+
+class SettingsError(ForemanError):
+    """A variable of the environment has a value that foreman cannot use."""
+
+    code = "bad_setting"
+
+
+class RequestRefused(ForemanError):
+    """The request cannot be accepted as it is."""
+
+    status, code = 400, "bad_request"
+
+
+class BodyTooLarge(RequestRefused):
+    """The request body is larger than FOREMAN_MAX_BODY."""
+
+    status, code = 413, "body_too_large"
+
+
+class BodyTooSlow(RequestRefused):
+    """The request body did not arrive in time."""
+
+    status, code = 408, "body_too_slow"
+
+
+class AdminRefused(RequestRefused):
+    """This route changes the target's models; it is open only with FOREMAN_ALLOW_ADMIN=1."""
+
+    status, code = 403, "admin_refused"
+
+
+class OriginRefused(RequestRefused):
+    """The Origin of the request is not one of FOREMAN_ORIGINS."""
+
+    status, code = 403, "origin_refused"
+
+
+class ServerBusy(ForemanError):
+    """server busy, please try again."""
+
+    status, code, is_permanent, retry_after_s = 503, "server_busy", False, 5
+
+
+class NoLiveTarget(ServerBusy):
+    """server busy, please try again: no live target serves this model."""
+
+    code = "no_live_target"
+
+
+class ShuttingDown(ServerBusy):
+    """server busy, please try again: this process is shutting down."""
+
+    code, retry_after_s = "shutting_down", 2
+
+
+class DatabaseUnavailable(ServerBusy):
+    """server busy, please try again: the database does not answer."""
+
+    code = "database_unavailable"
+
+
+class BypassFull(ServerBusy):
+    """server busy, please try again: too many embedding requests at once."""
+
+    code, retry_after_s = "bypass_full", 1
+
+
+class WaitedTooLong(ForemanError):
+    """The job waited longer than FOREMAN_SYNC_WAIT in its model queue."""
+
+    status, code, is_permanent = 504, "waited_too_long", False
+
+
+class TargetError(ForemanError):
+    """A target failed."""
+
+    status, code, is_permanent = 502, "target_error", False
+
+
+class TargetUnreachable(TargetError):
+    """A target refused the connection."""
+
+    code = "target_unreachable"
+
+
+class TargetCut(TargetError):
+    """A target closed the connection in the middle of its answer."""
+
+    code = "target_cut"
+
+
+class TargetTimeout(TargetError):
+    """A target was silent for longer than it may be."""
+
+    status, code = 504, "target_timeout"
+
+
+class JobTooLong(TargetTimeout):
+    """The job ran longer than FOREMAN_JOB_TIMEOUT."""
+
+    code, is_permanent = "job_too_long", True
+
+
+class StreamBroken(ForemanError):
+    """The stream cannot go on."""
+
+    status, code, is_permanent = 502, "stream_broken", False
+
+
+class WorkerLost(StreamBroken):
+    """The worker that ran this job is gone."""
+
+    code = "worker_lost"
+
+
+class ChannelLost(StreamBroken):
+    """Frames of this stream were lost between worker and web process."""
+
+    code = "channel_lost"
+
+
+class ReaderTooSlow(StreamBroken):
+    """The client reads more slowly than the model writes: FOREMAN_STREAM_BUFFER is full."""
+
+    code = "reader_too_slow"
+
+
+class JobCancelled(StreamBroken):
+    """The job was cancelled."""
+
+    status, code, is_permanent = 499, "cancelled", True

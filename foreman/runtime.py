@@ -1,0 +1,104 @@
+"""The one place that builds live things: pools, connections, threads. One class a kind of process.
+
+Everything else is given what it needs from here, so that tests can give it something else.
+"""
+
+import queue
+from functools import partial
+from uuid import UUID
+
+from celery import Celery
+from kombu import Connection
+
+from foreman.adapters import broker
+from foreman.adapters.catalog import Catalog
+from foreman.adapters.channel import Senders
+from foreman.adapters.inbox import Inbox
+from foreman.adapters.publisher import Publisher
+from foreman.adapters.target import TargetClient
+from foreman.config import Settings
+from foreman.core.ids import new_id
+from foreman.store.db import Database
+
+WEB_POOL = 8
+WORKER_POOL = 8
+RELAY_POOL = 2
+
+
+def _clients(settings: Settings, connections: int) -> dict[str, TargetClient]:
+    return {
+        spec.name: TargetClient(
+            spec, silence_s=settings.target_silence_s, connections=spec.slots + connections
+        )
+        for spec in settings.targets
+    }
+
+
+class WebRuntime:
+    """What one web process holds."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.web_id: UUID = new_id()
+        self.database = Database(settings.database_url, pool_size=WEB_POOL)
+        self.targets = _clients(settings, settings.bypass_concurrency)
+        self.catalog = Catalog(self.targets)
+        self.is_stopping = False
+        self.leased: frozenset[str] = frozenset()  # targets that a worker drives
+        self.unsent: queue.SimpleQueue[UUID] = queue.SimpleQueue()
+        self.answering: queue.SimpleQueue[UUID] = queue.SimpleQueue()
+        self.celery: Celery = broker.make_celery(settings)
+        self.inbox = Inbox(
+            self.web_id,
+            partial(broker.connect, settings),
+            is_redis=settings.is_redis,
+            limit_bytes=settings.stream_buffer_bytes,
+        )
+        self.publisher = Publisher(
+            self.celery,
+            partial(broker.connect, settings, **broker.short_limits(settings)),
+            self.unsent.put,
+        )
+
+    def close(self) -> None:
+        self.publisher.close()
+        self.inbox.close()
+        for client in self.targets.values():
+            client.close()
+        self.database.close()
+
+
+class WorkerRuntime:
+    """What one worker process holds."""
+
+    def __init__(self, settings: Settings, *, worker: str) -> None:
+        self.settings = settings
+        self.worker = worker
+        self.database = Database(settings.database_url, pool_size=WORKER_POOL)
+        self.targets = _clients(settings, connections=2)
+        self.catalog = Catalog(self.targets)
+        self.senders = Senders(partial(broker.connect, settings), is_redis=settings.is_redis)
+
+    def close(self) -> None:
+        self.senders.close()
+        for client in self.targets.values():
+            client.close()
+        self.database.close()
+
+
+class RelayRuntime:
+    """What one relay process holds."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.database = Database(settings.database_url, pool_size=RELAY_POOL)
+        self.celery: Celery = broker.make_celery(settings)
+        self.senders = Senders(partial(broker.connect, settings), is_redis=settings.is_redis)
+
+    def connect(self) -> Connection:
+        """A connection for publishing that never waits for long."""
+        return broker.connect(self.settings, **broker.short_limits(self.settings))
+
+    def close(self) -> None:
+        self.senders.close()
+        self.database.close()

@@ -1,0 +1,29 @@
+"""What the web process gives a client: status, headers, a body that is closed by its reader."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from foreman.core.frames import Headers
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer whose status and headers are settled; `body` yields bytes as they come."""
+
+    status: int
+    headers: Headers
+    body: Iterator[bytes]
+
+
+class Exchange(Protocol):
+    """One request on its way to an answer."""
+
+    def start(self) -> Answer:
+        """Wait until status and headers are settled."""
+
+    def leave(self) -> None:
+        """The client has gone; may be called at any time, from another thread."""
+
+    def close(self) -> None:
+        """Let go of everything; what still runs for the client is stopped."""

@@ -1,0 +1,23 @@
+"""Cancel a job: its row at once, and a word to the worker that may be running it."""
+
+import logging
+from uuid import UUID
+
+from foreman.core.states import JobState
+from foreman.errors import DatabaseUnavailable
+from foreman.runtime import WebRuntime
+from foreman.store import jobs
+
+log = logging.getLogger(__name__)
+
+
+def cancel(runtime: WebRuntime, job_id: UUID) -> None:
+    """Stop a job whose client left: queued, it never runs; working, its target is hung up on."""
+    try:
+        with runtime.database.transaction() as connection:
+            state = jobs.cancel_job(connection, job_id, reason="client_left")
+    except DatabaseUnavailable as error:
+        log.warning("cancellation not recorded", extra={"job_id": str(job_id), "error": str(error)})
+        state = JobState.WORKING
+    if state is JobState.WORKING:
+        runtime.publisher.cancel(job_id)

@@ -1,0 +1,128 @@
+"""Paths that do not queue: one target answers, or all of them and their lists are merged."""
+
+import json
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+
+from foreman.adapters.target import Call, TargetRequest
+from foreman.core import headers as header_rules
+from foreman.core.frames import Head
+from foreman.core.queues import canonical_name
+from foreman.core.surface import Route
+from foreman.errors import BypassFull, JobCancelled, NoLiveTarget, RequestRefused, TargetError
+from foreman.runtime import WebRuntime
+from foreman.services.answer import Answer
+from foreman.services.submit import any_target
+
+# How long an embedding waits for a place before it is told to come back.
+BYPASS_WAIT_S = 60.0
+LIST_LIMIT_S = 5.0
+TARGET_HEADER = "X-Foreman-Target"
+
+
+class Forwarding:
+    """One request that a target answers directly, bytes through in both directions."""
+
+    def __init__(self, runtime: WebRuntime, target: str, request: TargetRequest) -> None:
+        self._request = request
+        self._target = target
+        self._call: Call = runtime.targets[target].call()
+
+    def start(self) -> Answer:
+        head = self._call.send(self._request)
+        headers = [*header_rules.for_client(head.headers), (TARGET_HEADER, self._target)]
+        return Answer(head.status, headers, self._body())
+
+    def _body(self) -> Iterator[bytes]:
+        try:
+            yield from self._call.chunks()
+        finally:
+            self.close()
+
+    def leave(self) -> None:
+        self._call.abort()
+
+    def close(self) -> None:
+        self._call.close()
+
+
+class Bypass(Forwarding):
+    """An embedding: straight to a target, so many at once and no more."""
+
+    def __init__(
+        self,
+        runtime: WebRuntime,
+        target: str,
+        request: TargetRequest,
+        places: threading.BoundedSemaphore,
+    ) -> None:
+        super().__init__(runtime, target, request)
+        self._places = places
+        self._has_place = False
+        self._has_left = False
+
+    def start(self) -> Answer:
+        if not self._places.acquire(timeout=BYPASS_WAIT_S):
+            raise BypassFull
+        self._has_place = True
+        if self._has_left:
+            raise JobCancelled
+        return super().start()
+
+    def leave(self) -> None:
+        self._has_left = True
+        super().leave()
+
+    def close(self) -> None:
+        super().close()
+        if self._has_place:
+            self._has_place = False
+            self._places.release()
+
+
+def target_for(runtime: WebRuntime, model: str) -> str:
+    """The target that has a model, by any of its names; one that answers when none has."""
+    name = canonical_name(model)
+    found = runtime.catalog.find(name) if name else None
+    return found.targets[0] if found else any_target(runtime)
+
+
+def chosen_target(runtime: WebRuntime, wanted: str | None) -> str:
+    """The target that X-Foreman-Target names; the first one when it names none."""
+    if wanted is None:
+        return next(iter(runtime.targets))
+    if wanted not in runtime.targets:
+        known = ", ".join(runtime.targets)
+        raise RequestRefused(f"{TARGET_HEADER} names no target; there are: {known}")
+    return wanted
+
+
+def merged(runtime: WebRuntime, route: Route, request: TargetRequest) -> Answer:
+    """The union of the lists of all targets that answer."""
+    bodies = []
+    for client in runtime.targets.values():
+        with suppress(TargetError, ValueError):
+            head, body = client.fetch(request, silence_s=LIST_LIMIT_S)
+            bodies.append((head, json.loads(body)))
+    if not bodies:
+        raise NoLiveTarget("server busy, please try again: no target answers")
+    whole = dict(bodies[0][1])
+    whole[route.list_key] = _union(route, (each.get(route.list_key) for _, each in bodies))
+    text = json.dumps(whole, separators=(",", ":"), ensure_ascii=False).encode()
+    return Answer(200, [_content_type(bodies[0][0])], iter([text]))
+
+
+def _content_type(head: Head) -> tuple[str, str]:
+    return ("Content-Type", header_rules.find(head.headers, "content-type") or "application/json")
+
+
+def _union(
+    route: Route, lists: Iterable[list[Mapping[str, object]] | None]
+) -> list[Mapping[str, object]]:
+    """Each model once; what is loaded is listed for each target that has loaded it."""
+    entries = [entry for each in lists for entry in each or []]
+    if route.path == "/api/ps":
+        return entries
+    seen = {str(entry.get("name") or entry.get("id")): entry for entry in reversed(entries)}
+    return list(reversed(seen.values()))

@@ -1,0 +1,102 @@
+"""A worker's heartbeat: keep the leases of its target and runs, and learn what it must stop."""
+
+import logging
+import time
+from collections.abc import Mapping
+from uuid import UUID
+
+from foreman.errors import DatabaseUnavailable, JobCancelled, WorkerLost
+from foreman.runtime import WorkerRuntime
+from foreman.services.run import Run, Runner, check_time
+from foreman.store import jobs, targets
+from foreman.store.targets import Lease
+
+log = logging.getLogger(__name__)
+
+# Two renewals may be lost before a lease is.
+RENEWALS_PER_LEASE = 3
+
+
+class Keeper:
+    """Holds one target for this worker; `beat` is called RENEWALS_PER_LEASE times a lease."""
+
+    def __init__(self, runtime: WorkerRuntime, runner: Runner) -> None:
+        self._runtime = runtime
+        self._runner = runner
+        self._renewed_at = 0.0
+        self.lease: Lease | None = None
+
+    @property
+    def beat_every_s(self) -> float:
+        return self._runtime.settings.lease_s / RENEWALS_PER_LEASE
+
+    def declare(self) -> None:
+        """Make the targets of the settings known to all processes."""
+        with self._runtime.database.transaction() as connection:
+            targets.declare_targets(connection, self._runtime.settings.targets)
+
+    def acquire(self) -> Lease | None:
+        """Take a free target, or none: then this worker stands by."""
+        began_at = time.monotonic()
+        with self._runtime.database.statement() as connection:
+            self.lease = targets.acquire_lease(
+                connection,
+                list(self._runtime.targets),
+                worker=self._runtime.worker,
+                lease_s=self._runtime.settings.lease_s,
+            )
+        if self.lease is not None:
+            self._renewed_at = began_at
+            log.info("target leased", extra={"target": self.lease.target})
+        return self.lease
+
+    def release(self) -> None:
+        """Give the target back, for another worker to take at once."""
+        lease, self.lease = self.lease, None
+        if lease is not None:
+            with self._runtime.database.statement() as connection:
+                targets.release_lease(connection, lease)
+
+    def beat(self) -> None:
+        """Renew the leases; stop what is cancelled, unheard, too long, or not ours any more."""
+        runs = self._runner.running()
+        for run in runs.values():
+            check_time(run, self._runtime.settings.job_timeout_s)
+        try:
+            self._renew(runs)
+        except DatabaseUnavailable as error:
+            log.warning("leases not renewed", extra={"error": str(error)})
+            if time.monotonic() - self._renewed_at > self._runtime.settings.lease_s:
+                self._lose()
+
+    def _renew(self, runs: Mapping[UUID, Run]) -> None:
+        began_at = time.monotonic()
+        settings = self._runtime.settings
+        with self._runtime.database.statement() as connection:
+            is_held = self.lease is not None and targets.renew_lease(
+                connection, self.lease, lease_s=settings.lease_s
+            )
+            renewals = jobs.renew_runs(
+                connection,
+                {job_id: run.claim.fence for job_id, run in runs.items()},
+                lease_s=settings.lease_s,
+                web_silence_s=settings.web_silence_s,
+            )
+        self._renewed_at = began_at
+        for job_id, run in runs.items():
+            _heed(run, renewals.get(job_id))
+        if self.lease is not None and not is_held:
+            self._lose()
+
+    def _lose(self) -> None:
+        """The target may be another worker's by now: nothing of ours may run on it."""
+        log.error("lease lost", extra={"target": self.lease.target if self.lease else None})
+        self.lease = None
+        self._runner.stop_all(WorkerLost())
+
+
+def _heed(run: Run, renewal: jobs.Renewal | None) -> None:
+    if renewal is None:
+        run.stop(WorkerLost())
+    elif renewal.is_cancelled or not renewal.has_listener:
+        run.stop(JobCancelled())

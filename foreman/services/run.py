@@ -1,0 +1,201 @@
+"""The worker side of one job: claim it, ask the target, send its bytes to who waits, finish.
+
+A run ends in one of these ways: the target's answer is whole (succeeded, whatever its status); the
+run was stopped from outside (cancelled, out of time, fenced off, shutting down); the target or the
+channel failed. Before any byte was handed on, a failed run goes back to its queue.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from uuid import UUID
+
+from foreman.adapters.channel import Outgoing
+from foreman.adapters.target import Call, TargetRequest
+from foreman.core.frames import Failure, FrameKind, encode_failure, encode_head
+from foreman.core.states import JobState
+from foreman.errors import (
+    DatabaseUnavailable,
+    ForemanError,
+    JobCancelled,
+    JobTooLong,
+    ShuttingDown,
+    StreamBroken,
+    WorkerLost,
+)
+from foreman.logs import about_job
+from foreman.runtime import WorkerRuntime
+from foreman.store import jobs
+
+log = logging.getLogger(__name__)
+
+# A finish that the database does not take is tried again, then left to the reaper.
+FINISH_TRIES = 5
+JOB_ID_HEADER = "X-Foreman-Job-Id"
+
+
+class Run:
+    """One claimed job on its way through the target; stopped from any thread by `stop`."""
+
+    def __init__(self, claim: jobs.Claim, call: Call) -> None:
+        self.claim = claim
+        self.call = call
+        self.started_at = time.monotonic()
+        self.sent_bytes = 0
+        self.stopped_by: ForemanError | None = None
+
+    def stop(self, error: ForemanError) -> None:
+        """Hang up on the target and let the run end with `error`; the first one counts."""
+        if self.stopped_by is None:
+            self.stopped_by = error
+            self.call.abort()
+
+
+class Runner:
+    """Runs the jobs of one worker, and knows which are running now."""
+
+    def __init__(self, runtime: WorkerRuntime) -> None:
+        self._runtime = runtime
+        self._runs: dict[UUID, Run] = {}
+        self._lock = threading.Lock()
+
+    def running(self) -> dict[UUID, Run]:
+        with self._lock:
+            return dict(self._runs)
+
+    def cancel(self, job_id: UUID) -> bool:
+        """Stop a job if it runs here."""
+        run = self.running().get(job_id)
+        if run is not None:
+            run.stop(JobCancelled())
+        return run is not None
+
+    def stop_all(self, error: ForemanError) -> None:
+        for run in self.running().values():
+            run.stop(error)
+
+    def run(self, job_id: UUID, *, target: str, on_claim: Callable[[], None]) -> None:
+        """Run a job if it still waits; `on_claim` is called when the row decided."""
+        with about_job(job_id):
+            with self._runtime.database.statement() as connection:
+                claim = jobs.claim_job(
+                    connection,
+                    job_id,
+                    worker=self._runtime.worker,
+                    target=target,
+                    lease_s=self._runtime.settings.lease_s,
+                )
+            on_claim()
+            if claim is None:
+                log.debug("job is not waiting any more")
+                return
+            run = Run(claim, self._runtime.targets[target].call())
+            with self._lock:
+                self._runs[job_id] = run
+            try:
+                self._carry_out(run)
+            finally:
+                with self._lock:
+                    del self._runs[job_id]
+
+    def _carry_out(self, run: Run) -> None:
+        outgoing = self._open(run)
+        try:
+            status = _pump(run, outgoing)
+        except ForemanError as error:
+            self._fail(run, outgoing, run.stopped_by or error)
+        else:
+            _send(outgoing, FrameKind.END)
+            self._finish(run, JobState.SUCCEEDED, status=status)
+        finally:
+            run.call.close()
+            if outgoing is not None:
+                outgoing.close()
+
+    def _open(self, run: Run) -> Outgoing | None:
+        claim = run.claim
+        if claim.web_id is None:
+            return None
+        return self._runtime.senders.open(claim.web_id, claim.job_id, claim.fence)
+
+    def _fail(self, run: Run, outgoing: Outgoing | None, error: ForemanError) -> None:
+        claim = run.claim
+        failure = Failure(error.status, error.code, str(error))
+        log.info("run failed", extra={"code": failure.code, "error": failure.message})
+        if isinstance(error, WorkerLost):
+            return  # fenced off: somebody else tells its end
+        if isinstance(error, JobCancelled):
+            self._finish(run, JobState.CANCELLED, failure=failure)
+        elif self._may_run_again(run, error) and self._give_back(claim, error.code):
+            return
+        else:
+            _send(outgoing, FrameKind.ERROR, encode_failure(failure))
+            self._finish(run, JobState.FAILED, failure=failure)
+
+    def _may_run_again(self, run: Run, error: ForemanError) -> bool:
+        if run.sent_bytes or error.is_permanent or isinstance(error, StreamBroken):
+            return False
+        return run.claim.attempt < run.claim.max_attempts or isinstance(error, ShuttingDown)
+
+    def _give_back(self, claim: jobs.Claim, reason: str) -> bool:
+        with self._runtime.database.statement() as connection:
+            return jobs.give_back(connection, claim.job_id, claim.fence, reason=reason)
+
+    def _finish(
+        self,
+        run: Run,
+        state: JobState,
+        *,
+        status: int | None = None,
+        failure: Failure | None = None,
+    ) -> None:
+        for attempt in range(FINISH_TRIES):
+            try:
+                with self._runtime.database.statement() as connection:
+                    is_newest = jobs.finish_run(
+                        connection,
+                        run.claim.job_id,
+                        run.claim.fence,
+                        state,
+                        status=status,
+                        response_bytes=run.sent_bytes,
+                        failure=failure,
+                    )
+                if not is_newest:
+                    log.warning("run was fenced off", extra={"fence": run.claim.fence})
+                return
+            except DatabaseUnavailable as error:
+                log.warning("end not recorded", extra={"try": attempt, "error": str(error)})
+                time.sleep(2**attempt * 0.1)
+
+
+def check_time(run: Run, limit_s: float) -> None:
+    """Stop a run that takes longer than a job may."""
+    if time.monotonic() - run.started_at > limit_s:
+        run.stop(JobTooLong(f"the job ran longer than {limit_s:g} s"))
+
+
+def _pump(run: Run, outgoing: Outgoing | None) -> int:
+    """Send the request, pass on what comes back; returns the target's status."""
+    claim = run.claim
+    headers = [*claim.headers, (JOB_ID_HEADER, str(claim.job_id))]
+    head = run.call.send(TargetRequest("POST", claim.endpoint, claim.query, headers, claim.body))
+    is_head_sent = False
+    for chunk in run.call.chunks():
+        if not is_head_sent:
+            # With the first bytes, not before: until then the job may run again unseen.
+            _send(outgoing, FrameKind.HEAD, encode_head(head))
+            is_head_sent = True
+        run.sent_bytes += len(chunk)
+        _send(outgoing, FrameKind.DATA, chunk)
+    if run.stopped_by is not None:
+        raise run.stopped_by
+    if not is_head_sent:
+        _send(outgoing, FrameKind.HEAD, encode_head(head))
+    return head.status
+
+
+def _send(outgoing: Outgoing | None, kind: FrameKind, payload: bytes = b"") -> None:
+    if outgoing is not None:
+        outgoing.send(kind, payload)

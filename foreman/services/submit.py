@@ -1,0 +1,122 @@
+"""Place a generation request and accept it as a job, or say which target to ask instead.
+
+When in doubt, the target is asked: what foreman cannot place gets the target's own answer.
+"""
+
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from foreman.adapters.inbox import Mailbox
+from foreman.core import headers as header_rules
+from foreman.core.bodies import Look, look
+from foreman.core.frames import Headers
+from foreman.core.ids import new_id
+from foreman.core.queues import Residency, Wakeup, canonical_name, is_cloud_name, residency_of
+from foreman.core.states import Source
+from foreman.core.surface import Route
+from foreman.errors import NoLiveTarget, ServerBusy, ShuttingDown
+from foreman.runtime import WebRuntime
+from foreman.store import jobs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A client's request, as it came."""
+
+    route: Route
+    method: str
+    path: str
+    query: str
+    headers: Headers
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """The request is a job for this residency."""
+
+    residency: Residency
+    streams: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Direct:
+    """The request needs no slot, or cannot be placed: this target answers it."""
+
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """An accepted job whose client waits here."""
+
+    job_id: UUID
+    mailbox: Mailbox
+    request: Request
+    streams: bool
+
+
+def place(runtime: WebRuntime, request: Request) -> Queued | Direct:
+    """Say how a generation request is served."""
+    looked = _look(request)
+    if looked is None or is_cloud_name(looked.model):
+        return Direct(any_target(runtime))
+    model = canonical_name(looked.model)
+    found = runtime.catalog.find(model) if model else None
+    if model is None or found is None:
+        return Direct(any_target(runtime))
+    if looked.is_unload or found.is_remote:
+        return Direct(found.targets[0])
+    if runtime.leased.isdisjoint(found.targets):
+        raise NoLiveTarget
+    return Queued(residency_of(model, looked.runner_options), looked.streams)
+
+
+def _look(request: Request) -> Look | None:
+    return look(
+        request.body,
+        streams_by_default=request.route.streams_by_default,
+        content_type=header_rules.find(request.headers, "content-type") or "",
+        content_encoding=header_rules.find(request.headers, "content-encoding") or "",
+    )
+
+
+def any_target(runtime: WebRuntime) -> str:
+    """A target that answers, for a request that any of them may answer."""
+    if not runtime.catalog.reachable:
+        runtime.catalog.refresh()
+    for name in runtime.catalog.reachable:
+        return name
+    raise NoLiveTarget("server busy, please try again: no target answers")
+
+
+def submit(runtime: WebRuntime, request: Request, queued: Queued) -> Ticket:
+    """Accept the request as a job, publish its wake-up, open its mailbox."""
+    if runtime.is_stopping:
+        raise ShuttingDown
+    if not runtime.inbox.is_consuming:
+        raise ServerBusy("server busy, please try again: the result channel is not connected")
+    residency = queued.residency
+    job = jobs.NewJob(
+        id=new_id(),
+        source=Source.SYNC,
+        endpoint=request.path,
+        model=residency.model,
+        queue=residency.queue,
+        max_attempts=runtime.settings.max_attempts,
+        web_id=runtime.web_id,
+        wait_s=runtime.settings.sync_wait_s,
+        query=request.query,
+        headers=header_rules.for_target(request.headers),
+        body=request.body,
+    )
+    # The mailbox first: no early frame may find nobody.
+    mailbox = runtime.inbox.open(job.id)
+    try:
+        with runtime.database.statement() as connection:
+            jobs.insert_job(connection, job)
+    except BaseException:
+        runtime.inbox.forget(job.id)
+        raise
+    runtime.publisher.send(Wakeup(job.id, job.queue, job.model, job.web_id))
+    return Ticket(job.id, mailbox, request, queued.streams)

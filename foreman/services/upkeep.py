@@ -1,0 +1,100 @@
+"""What a web process does beside its requests: heartbeat, model lists, writes that can wait."""
+
+import logging
+import os
+import queue
+import socket
+import threading
+import time
+from collections.abc import Callable
+from uuid import UUID
+
+from foreman.errors import DatabaseUnavailable
+from foreman.runtime import WebRuntime
+from foreman.store import jobs, targets, upkeep
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.2
+LISTS_EVERY_S = 5.0
+TARGETS_EVERY_S = 1.0
+BEATS_PER_LEASE = 3
+
+
+class WebUpkeep:
+    """One thread (a greenlet) of small periodic duties."""
+
+    def __init__(self, runtime: WebRuntime) -> None:
+        self._runtime = runtime
+        self._is_closing = threading.Event()
+        self._due_at = {self._beat: 0.0, self._refresh_lists: 0.0, self._read_targets: 0.0}
+        self._every_s = {
+            self._beat: runtime.settings.lease_s / BEATS_PER_LEASE,
+            self._refresh_lists: LISTS_EVERY_S,
+            self._read_targets: TARGETS_EVERY_S,
+        }
+        self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
+
+    def start(self) -> None:
+        """Register this process, before it takes its first request, then keep going."""
+        self._beat()
+        self._read_targets()
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop, and say that this process ends."""
+        self._is_closing.set()
+        self._thread.join(2)
+        with self._runtime.database.statement() as connection:
+            targets.unregister_web(connection, self._runtime.web_id)
+
+    def _run(self) -> None:
+        while not self._is_closing.wait(TICK_S):
+            for duty, due_at in self._due_at.items():
+                if time.monotonic() >= due_at:
+                    self._do(duty)
+                    self._due_at[duty] = time.monotonic() + self._every_s[duty]
+            self._do(self._write_notes)
+
+    def _do(self, duty: Callable[[], None]) -> None:
+        try:
+            duty()
+        except DatabaseUnavailable as error:
+            log.warning("upkeep put off", extra={"error": str(error)})
+        except Exception:  # the outermost loop: the next turn may do better
+            log.exception("upkeep failed")
+
+    def _beat(self) -> None:
+        with self._runtime.database.statement() as connection:
+            targets.register_web(
+                connection, self._runtime.web_id, host=socket.gethostname(), pid=os.getpid()
+            )
+
+    def _refresh_lists(self) -> None:
+        self._runtime.catalog.refresh()
+
+    def _read_targets(self) -> None:
+        grace_s = 2 * self._runtime.settings.lease_s
+        with self._runtime.database.statement() as connection:
+            rows = targets.read_targets(connection, grace_s=grace_s)
+        self._runtime.leased = frozenset(row.name for row in rows if row.is_leased)
+
+    def _write_notes(self) -> None:
+        answering = _drain(self._runtime.answering)
+        unsent = _drain(self._runtime.unsent)
+        if not (answering or unsent):
+            return
+        with self._runtime.database.statement() as connection:
+            if answering:
+                jobs.mark_answering(connection, answering)
+            if unsent:
+                upkeep.unpublish(connection, unsent)
+
+
+def _drain(notes: queue.SimpleQueue[UUID]) -> list[UUID]:
+    drained: list[UUID] = []
+    try:
+        while True:
+            drained.append(notes.get_nowait())
+    except queue.Empty:
+        return drained

@@ -1,0 +1,68 @@
+"""The database: an engine with bounds, and the two ways to use it.
+
+Every wait here has a limit: to connect, to get a connection of the pool, to run a statement, to sit
+in a transaction. Errors of the driver become `DatabaseUnavailable` here and nowhere else.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError
+
+from foreman.errors import DatabaseUnavailable
+
+CONNECT_LIMIT_S = 5
+POOL_LIMIT_S = 5
+STATEMENT_LIMIT_MS = 30_000
+_OPTIONS = (
+    f"-c statement_timeout={STATEMENT_LIMIT_MS}"
+    f" -c idle_in_transaction_session_timeout={STATEMENT_LIMIT_MS}"
+    " -c timezone=UTC"
+)
+
+
+class Database:
+    """A pool of connections to one PostgreSQL."""
+
+    def __init__(self, url: str, *, pool_size: int) -> None:
+        self._engine: Engine = create_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            pool_timeout=POOL_LIMIT_S,
+            pool_pre_ping=True,
+            pool_recycle=1800,
+            connect_args={"connect_timeout": CONNECT_LIMIT_S, "options": _OPTIONS},
+        )
+        self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Several statements that hold together or not at all."""
+        with _translated(), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def statement(self) -> Iterator[Connection]:
+        """One statement that is its own transaction: a third of the round trips."""
+        with _translated(), self._autocommit.connect() as connection:
+            yield connection
+
+    def check(self) -> None:
+        """Raise DatabaseUnavailable unless the database answers."""
+        with self.statement() as connection:
+            connection.execute(text("SELECT 1"))
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    # OperationalError is the driver's word for everything between "cannot connect" and "shutting
+    # down"; a broken statement is another class, a defect, and stays visible as one.
+    try:
+        yield
+    except (OperationalError, InterfaceError, TimeoutError) as exc:
+        raise DatabaseUnavailable from exc

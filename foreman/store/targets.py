@@ -1,0 +1,148 @@
+"""Targets and their leases, web processes and their heartbeats, the ledger of swaps."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import Connection, delete, func, insert, or_, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from foreman.config import TargetSpec
+from foreman.store.models import Swap, Target, WebProcess
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A worker's right to drive one target, until it runs out."""
+
+    target: str
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class TargetRow:
+    """A target as all processes see it."""
+
+    name: str
+    url: str
+    worker: str | None
+    is_leased: bool
+    resident_queue: str | None
+    resident_since: datetime | None
+
+
+def declare_targets(connection: Connection, specs: Sequence[TargetSpec]) -> None:
+    """Make the rows say what the settings say; leases stay as they are."""
+    for spec in specs:
+        row = upsert(Target).values(name=spec.name, url=spec.url, slots=spec.slots)
+        connection.execute(
+            row.on_conflict_do_update(
+                index_elements=[Target.name], set_={"url": spec.url, "slots": spec.slots}
+            )
+        )
+
+
+def acquire_lease(
+    connection: Connection, names: Sequence[str], *, worker: str, lease_s: float
+) -> Lease | None:
+    """Take the lease of a free target among `names`; None when all are held."""
+    free = (
+        select(Target.name)
+        .where(
+            Target.name.in_(names),
+            or_(Target.lease_until.is_(None), Target.lease_until < func.now()),
+        )
+        .order_by(Target.name)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    statement = (
+        update(Target)
+        .where(Target.name.in_(free))
+        .values(
+            worker=worker,
+            fence=Target.fence + 1,
+            lease_until=func.now() + timedelta(seconds=lease_s),
+        )
+        .returning(Target.name, Target.fence)
+    )
+    row = connection.execute(statement).one_or_none()
+    return Lease(*row) if row else None
+
+
+def renew_lease(connection: Connection, lease: Lease, *, lease_s: float) -> bool:
+    """Prolong a lease; False when somebody else holds it by now."""
+    statement = (
+        update(Target)
+        .where(Target.name == lease.target, Target.fence == lease.fence)
+        .values(lease_until=func.now() + timedelta(seconds=lease_s))
+        .returning(Target.name)
+    )
+    return connection.scalar(statement) is not None
+
+
+def release_lease(connection: Connection, lease: Lease) -> None:
+    """Give a target back before the lease runs out."""
+    statement = (
+        update(Target)
+        .where(Target.name == lease.target, Target.fence == lease.fence)
+        .values(lease_until=None, worker=None)
+    )
+    connection.execute(statement)
+
+
+def read_targets(connection: Connection, *, grace_s: float = 0) -> list[TargetRow]:
+    """All targets; one whose lease ran out less than `grace_s` ago still counts as leased."""
+    is_leased = func.coalesce(Target.lease_until > func.now() - timedelta(seconds=grace_s), False)
+    statement = select(
+        Target.name,
+        Target.url,
+        Target.worker,
+        is_leased,
+        Target.resident_queue,
+        Target.resident_since,
+    ).order_by(Target.name)
+    return [TargetRow(*row) for row in connection.execute(statement)]
+
+
+def record_swap(
+    connection: Connection, lease: Lease, to_queue: str, *, reason: str, jobs_served: int
+) -> None:
+    """Write that the lease's target now serves `to_queue`, and a line of the ledger."""
+    before = connection.scalar(
+        select(Target.resident_queue).where(Target.name == lease.target).with_for_update()
+    )
+    connection.execute(
+        update(Target)
+        .where(Target.name == lease.target, Target.fence == lease.fence)
+        .values(resident_queue=to_queue, resident_since=func.now())
+    )
+    connection.execute(
+        insert(Swap).values(
+            target=lease.target,
+            from_queue=before,
+            to_queue=to_queue,
+            reason=reason,
+            jobs_served=jobs_served,
+        )
+    )
+
+
+def register_web(connection: Connection, web_id: UUID, *, host: str, pid: int) -> None:
+    """Say that a web process lives; again and again, as its heartbeat."""
+    row = upsert(WebProcess).values(id=web_id, host=host, pid=pid)
+    connection.execute(
+        row.on_conflict_do_update(index_elements=[WebProcess.id], set_={"seen_at": func.now()})
+    )
+
+
+def unregister_web(connection: Connection, web_id: UUID) -> None:
+    """Say that a web process ends; what its clients still wait for is cancelled at once."""
+    connection.execute(delete(WebProcess).where(WebProcess.id == web_id))
+
+
+def forget_webs(connection: Connection, *, silence_s: float) -> int:
+    """Remove web processes that have been silent for long; returns how many."""
+    old = WebProcess.seen_at < func.now() - timedelta(seconds=silence_s)
+    return len(connection.execute(delete(WebProcess).where(old).returning(WebProcess.id)).all())

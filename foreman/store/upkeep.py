@@ -1,0 +1,148 @@
+"""Rows for relay, reaper and drain: what waits, what is unpublished, what is stalled."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select, update
+
+from foreman.core.drain import Waiting
+from foreman.core.queues import Wakeup
+from foreman.core.states import JobState, Source
+from foreman.store.models import Job, WebProcess
+from foreman.store.moves import move
+
+# A message that was sent and not claimed is looked for again after 15 s, 30 s, … at most 15 min.
+REPUBLISH_FIRST_S = 15
+REPUBLISH_LIMIT_S = 900
+BATCH = 500
+
+
+def waiting_queues(connection: Connection) -> list[Waiting]:
+    """Every model queue that has work, by its rows."""
+    statement = (
+        select(Job.queue, func.min(Job.model), func.min(Job.queued_at), func.count())
+        .where(Job.state == JobState.QUEUED)
+        .group_by(Job.queue)
+    )
+    return [Waiting(*row) for row in connection.execute(statement)]
+
+
+def unpublished(connection: Connection) -> list[Wakeup]:
+    """Queued jobs that are owed a message, oldest first; locked until the transaction ends."""
+    statement = (
+        select(Job.id, Job.queue, Job.model, Job.web_id)
+        .where(Job.state == JobState.QUEUED, Job.published_at.is_(None))
+        .order_by(Job.queued_at)
+        .limit(BATCH)
+        .with_for_update(skip_locked=True)
+    )
+    return [Wakeup(*row) for row in connection.execute(statement)]
+
+
+def overdue_messages(connection: Connection) -> list[Wakeup]:
+    """Queued jobs whose message was sent long ago, oldest first; locked like `unpublished`."""
+    tries = func.least(Job.publish_tries - 1, 10)
+    patience = func.least(func.power(2, tries) * REPUBLISH_FIRST_S, REPUBLISH_LIMIT_S) * timedelta(
+        seconds=1
+    )
+    statement = (
+        select(Job.id, Job.queue, Job.model, Job.web_id)
+        .where(Job.state == JobState.QUEUED, Job.published_at < func.now() - patience)
+        .order_by(Job.published_at)
+        .limit(BATCH)
+        .with_for_update(skip_locked=True)
+    )
+    return [Wakeup(*row) for row in connection.execute(statement)]
+
+
+def mark_published(connection: Connection, job_ids: Sequence[UUID]) -> None:
+    """Note that the jobs' messages were sent (or seen to be still there) now."""
+    statement = (
+        update(Job)
+        .where(Job.id.in_(job_ids))
+        .values(published_at=func.now(), publish_tries=Job.publish_tries + 1)
+    )
+    connection.execute(statement)
+
+
+def unpublish(connection: Connection, job_ids: Sequence[UUID]) -> None:
+    """Note that the jobs' messages could not be sent: the relay owes them."""
+    statement = (
+        update(Job)
+        .where(Job.id.in_(job_ids), Job.state == JobState.QUEUED)
+        .values(published_at=None)
+    )
+    connection.execute(statement)
+
+
+@dataclass(frozen=True, slots=True)
+class Reaped:
+    """A job that the reaper moved: where to, and who may be waiting for its frames."""
+
+    job_id: UUID
+    state: JobState
+    fence: int
+    web_id: UUID | None
+    model: str
+
+
+def _web_is_gone(web_silence_s: float) -> ColumnElement[bool]:
+    alive = (
+        exists()
+        .where(WebProcess.id == Job.web_id)
+        .where(WebProcess.seen_at > func.now() - timedelta(seconds=web_silence_s))
+    )
+    return and_(Job.source == Source.SYNC, ~alive)
+
+
+def _reap(
+    connection: Connection, to: JobState, *conditions: ColumnElement[bool], reason: str
+) -> list[Reaped]:
+    chosen = select(Job.id).where(*conditions).limit(BATCH).with_for_update(skip_locked=True)
+    values: dict[str, object] = {"lease_until": None}
+    if to is JobState.QUEUED:
+        values["published_at"] = None
+    else:
+        values["error_code"] = reason
+        # A newer fence than any run's: what a lost worker may still send is not believed.
+        values["fence"] = Job.fence + 1
+    rows = connection.execute(move(to, Job.id.in_(chosen), reason=reason, **values))
+    return [Reaped(row.id, to, row.fence, row.web_id, row.model) for row in rows]
+
+
+def reap_abandoned(connection: Connection, *, web_silence_s: float) -> list[Reaped]:
+    """Cancel jobs whose web process is gone: their clients are, too."""
+    gone = _web_is_gone(web_silence_s)
+    lease_is_over = Job.lease_until < func.now()
+    return _reap(
+        connection,
+        JobState.CANCELLED,
+        gone,
+        or_(Job.state == JobState.QUEUED, and_(Job.state == JobState.WORKING, lease_is_over)),
+        reason="web_process_lost",
+    )
+
+
+def reap_expired(connection: Connection) -> list[Reaped]:
+    """Expire jobs that were not started in time."""
+    late = and_(Job.state == JobState.QUEUED, Job.expires_at < func.now())
+    return _reap(connection, JobState.EXPIRED, late, reason="waited_too_long")
+
+
+def reap_stalled(connection: Connection) -> list[Reaped]:
+    """End or queue again the jobs whose lease ran out: cancelled ones, hopeless ones, the rest."""
+    stalled = and_(Job.state == JobState.WORKING, Job.lease_until < func.now())
+    cancelled = _reap(
+        connection,
+        JobState.CANCELLED,
+        stalled,
+        Job.cancel_requested_at.is_not(None),
+        reason="cancelled",
+    )
+    # A client that has bytes of the lost run cannot be given those of another.
+    hopeless = or_(Job.answering_at.is_not(None), Job.attempt >= Job.max_attempts)
+    failed = _reap(connection, JobState.FAILED, stalled, hopeless, reason="worker_lost")
+    queued = _reap(connection, JobState.QUEUED, stalled, reason="worker_lost")
+    return cancelled + failed + queued

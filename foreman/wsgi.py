@@ -1,0 +1,51 @@
+"""The web process: `gunicorn -c python:foreman.serving foreman.wsgi:app`.
+
+gunicorn's gevent worker has patched the standard library before it imports this module.
+"""
+
+import os
+from contextlib import suppress
+
+import psycopg.waiting
+from gevent import monkey
+
+from foreman import logs
+from foreman.adapters.inbox import Note
+from foreman.api import create_app
+from foreman.config import from_env
+from foreman.errors import DatabaseUnavailable
+from foreman.runtime import WebRuntime
+from foreman.services.upkeep import WebUpkeep
+
+CHANNEL_LIMIT_S = 15
+
+if monkey.is_module_patched("socket") and psycopg.waiting.wait is psycopg.waiting.wait_c:
+    raise RuntimeError("psycopg was imported before gevent patched: every query would block")
+
+_settings = from_env(os.environ)
+logs.configure(_settings.log_level)
+
+_runtime = WebRuntime(_settings)
+_upkeep = WebUpkeep(_runtime)
+_upkeep.start()
+# No job may be published before its frames can arrive. Without a broker the process serves all
+# the same, answers 503 and connects when it can.
+_runtime.inbox.wait_until_consuming(CHANNEL_LIMIT_S)
+app = create_app(_runtime)
+
+
+def refuse_jobs() -> None:
+    """Shutting down: requests that come on open connections get 503."""
+    _runtime.is_stopping = True
+
+
+def end_streams() -> None:
+    """Shutting down, and the grace is over: every stream gets its last line."""
+    _runtime.inbox.close_all(Note.STOPPING)
+
+
+def close() -> None:
+    """No request runs any more."""
+    with suppress(DatabaseUnavailable):
+        _upkeep.close()
+    _runtime.close()

@@ -1,0 +1,48 @@
+"""Run migrations under an advisory lock and with limits on locks and statements.
+
+Several release processes may start at once: one migrates, the others wait and find nothing to do.
+A migration that cannot get its table lock within `LOCK_LIMIT` fails instead of stopping the traffic
+that queues behind it.
+"""
+
+import os
+
+from alembic import context
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
+
+from foreman.config import database_url
+from foreman.errors import SettingsError
+from foreman.store.models import Base
+
+# Any number that no other program uses on this database.
+ADVISORY_LOCK = 0x666F72656D616E
+LOCK_LIMIT = "10s"
+STATEMENT_LIMIT = "10min"
+
+
+def _url() -> str:
+    try:
+        return database_url(os.environ["DATABASE_URL"])
+    except (KeyError, ValueError) as exc:
+        raise SettingsError(f"DATABASE_URL is missing or wrong: {exc}") from exc
+
+
+def run() -> None:
+    engine = create_engine(_url(), poolclass=NullPool, connect_args={"connect_timeout": 10})
+    with engine.connect() as connection:
+        connection.execute(text(f"SELECT pg_advisory_lock({ADVISORY_LOCK})"))
+        connection.execute(text(f"SET lock_timeout = '{LOCK_LIMIT}'"))
+        connection.execute(text(f"SET statement_timeout = '{STATEMENT_LIMIT}'"))
+        connection.commit()
+        context.configure(
+            connection=connection,
+            target_metadata=Base.metadata,
+            compare_server_default=True,
+            transaction_per_migration=True,
+        )
+        with context.begin_transaction():
+            context.run_migrations()
+
+
+run()
