@@ -1,0 +1,227 @@
+"""A whole foreman for tests: web, workers and relay as processes, over given servers.
+
+The processes are those of the Procfile; what may be killed, stopped or started alone has a method.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import psycopg
+
+from foreman.embedded.probe import free_port
+
+ROOT = Path(__file__).parent.parent
+READY_LIMIT_S = 40.0
+STOP_LIMIT_S = 35.0
+
+T = TypeVar("T")
+
+
+def wait_for(condition: Callable[[], T], limit_s: float = 10.0, what: str = "") -> T:
+    """Call `condition` until it gives something true; AssertionError when it never does."""
+    give_up_at = time.monotonic() + limit_s
+    while not (result := condition()):
+        if time.monotonic() > give_up_at:
+            raise AssertionError(f"not within {limit_s:g} s: {what or condition}")
+        time.sleep(0.01)
+    return result
+
+
+class Process:
+    """One process of the stack, in a process group of its own, its output in a file."""
+
+    def __init__(self, name: str, command: list[str], env: dict[str, str], logs: Path) -> None:
+        self.name = name
+        self._command = command
+        self._env = env
+        self.log_path = logs / f"{name}.log"
+        self.process: subprocess.Popen[bytes]
+        self.start()
+
+    def start(self) -> None:
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(
+                self._command, cwd=ROOT, env=self._env, stdout=log, stderr=log, process_group=0
+            )
+
+    @property
+    def is_running(self) -> bool:
+        return self.process.poll() is None
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the process and its children."""
+        if self.is_running:
+            os.killpg(self.process.pid, number)
+
+    def kill(self) -> None:
+        """kill -9, and wait until it is gone."""
+        self.signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self) -> None:
+        """SIGTERM to the main process, as a supervisor does; by force when it does not end."""
+        if self.is_running:
+            self.process.terminate()
+        try:
+            self.process.wait(STOP_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"{self.name} did not stop within {STOP_LIMIT_S:g} s") from None
+
+    def log_text(self) -> str:
+        return self.log_path.read_text()
+
+
+class Stack:
+    """A running foreman. `targets` is FOREMAN_TARGETS; `settings` are further variables."""
+
+    def __init__(
+        self,
+        *,
+        database_url: str,
+        broker_url: str,
+        targets: str,
+        workers: int = 1,
+        web: int = 1,
+        settings: dict[str, str] | None = None,
+    ) -> None:
+        self.database_url = database_url
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.env = {name: value for name, value in os.environ.items() if "FOREMAN" not in name} | {
+            "DATABASE_URL": database_url,
+            "FOREMAN_BROKER_URL": broker_url,
+            "FOREMAN_TARGETS": targets,
+            "FOREMAN_LEASE_S": "3",
+            "PORT": str(self.port),
+            "WEB_CONCURRENCY": str(web),
+            "PYTHONUNBUFFERED": "1",
+            **(settings or {}),
+        }
+        self._workers = workers
+        self._logs = tempfile.TemporaryDirectory(prefix="foreman-stack-")
+        self.processes: dict[str, Process] = {}
+
+    def __enter__(self) -> "Stack":
+        try:
+            self.run("-m", "foreman", "migrate")
+            self.start("web", "-m", "gunicorn", "-c", "python:foreman.serving", "foreman.wsgi:app")
+            for number in range(1, self._workers + 1):
+                self.start_worker(f"worker{number}")
+            self.start("relay", "-m", "foreman", "relay")
+            wait_for(self.is_ready, READY_LIMIT_S, "the stack is ready")
+        except BaseException:
+            self.print_logs()
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            self.print_logs()
+        for process in self.processes.values():
+            if process.is_running:
+                process.process.terminate()
+        try:
+            for process in self.processes.values():
+                process.stop()
+        finally:
+            self._logs.cleanup()
+
+    def start(self, name: str, *arguments: str) -> Process:
+        """Start a process of this Python with the stack's environment."""
+        process = Process(name, [sys.executable, *arguments], self.env, Path(self._logs.name))
+        self.processes[name] = process
+        return process
+
+    def start_worker(self, name: str) -> Process:
+        options = ["-P", "threads", "-E", "--without-gossip", "--without-mingle"]
+        return self.start(
+            name, "-m", "celery", "-A", "celery_app", "worker", "-n", f"{name}@test", *options
+        )
+
+    def run(self, *arguments: str) -> str:
+        """Run a command of this Python to its end; returns what it printed."""
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/readyz", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def rows(self, query: str, *parameters: Any) -> list[dict[str, Any]]:
+        """What Postgres says."""
+        with psycopg.connect(self.database_url, row_factory=psycopg.rows.dict_row) as connection:
+            return connection.execute(query, parameters).fetchall()
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        return self.rows("SELECT * FROM jobs WHERE id = %s", job_id)[0]
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """All jobs, oldest first."""
+        return self.rows("SELECT * FROM jobs ORDER BY created_at, id")
+
+    def post(self, path: str, body: Any, timeout_s: float = 30) -> "Answer":
+        """A whole request; HTTP errors are answers, too."""
+        given = body if isinstance(body, bytes) else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data=given, method="POST")
+        try:
+            with urllib.request.urlopen(request, timeout=timeout_s) as answer:
+                return Answer(answer.status, dict(answer.headers), answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return Answer(error.code, dict(error.headers), error.read())
+
+    def print_logs(self) -> None:
+        for process in self.processes.values():
+            print(f"---- {process.name}\n{process.log_text()[-6000:]}")
+
+
+class Answer:
+    """A whole answer: status, headers, body."""
+
+    def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """The body as NDJSON."""
+        return [json.loads(line) for line in self.body.splitlines()]
+
+    @property
+    def text(self) -> str:
+        """The words of a chat or generate answer."""
+        return "".join(
+            line.get("response", "") or line.get("message", {}).get("content", "")
+            for line in self.lines
+        )
