@@ -32,6 +32,8 @@ class Database:
             max_overflow=pool_size,
             pool_timeout=POOL_LIMIT_S,
             pool_pre_ping=True,
+            # The connection used last is the one with the statements prepared and the pages warm.
+            pool_use_lifo=True,
             pool_recycle=1800,
             connect_args={"connect_timeout": CONNECT_LIMIT_S, "options": _OPTIONS},
         )

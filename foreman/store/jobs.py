@@ -5,14 +5,31 @@ newer run exists.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, and_, exists, func, insert, literal, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Interval,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    exists,
+    func,
+    insert,
+    literal,
+    null,
+    select,
+    tuple_,
+    update,
+)
 
 from foreman.core.frames import Failure, Headers
-from foreman.core.states import JobState, Source
+from foreman.core.states import END_STATES, JobState, Source, can_move
 from foreman.store.models import Event, Job, Payload, WebProcess
 from foreman.store.moves import durability, move
 
@@ -58,37 +75,65 @@ class Renewal:
     has_listener: bool  # the web process whose client waits is alive
 
 
+def _insertion() -> Select[Any]:
+    names = ("id", "source", "endpoint", "model", "queue", "max_attempts", "web_id")
+    wait = bindparam("wait", type_=Interval())
+    row = insert(Job).values(
+        {name: bindparam(name) for name in names}
+        | {
+            "state": JobState.QUEUED.value,
+            "expires_at": func.now() + wait,
+            "published_at": func.now(),
+            "publish_tries": 1,
+        }
+    )
+    row_cte = row.returning(Job.id, Job.source).cte("job")
+    payload = insert(Payload).values(
+        {name: bindparam(name) for name in ("query", "headers", "body")}
+        | {"job_id": bindparam("id")}
+    )
+    event = insert(Event).values(
+        job_id=bindparam("id"), seq=1, state=JobState.QUEUED.value, attempt=0
+    )
+    statement = select(durability(row_cte.c.source))
+    return statement.add_cte(payload.cte("payload"), event.cte("event"))
+
+
+_INSERT = _insertion()
+
+
 def insert_job(connection: Connection, job: NewJob) -> None:
     """Accept a job: its row, its payload and its first event, in one statement.
 
     It counts as published: who inserts it hands its id to the publisher, and says so with
     `unpublish` when that failed. Should it die in between, the relay finds the job unclaimed.
     """
-    expires_at = func.now() + timedelta(seconds=job.wait_s) if job.wait_s else None
-    row = (
-        insert(Job)
-        .values(
-            id=job.id,
-            source=job.source,
-            endpoint=job.endpoint,
-            model=job.model,
-            queue=job.queue,
-            state=JobState.QUEUED,
-            max_attempts=job.max_attempts,
-            web_id=job.web_id,
-            expires_at=expires_at,
-            published_at=func.now(),
-            publish_tries=1,
-        )
-        .returning(Job.id, Job.source)
-        .cte("job")
+    values = {each.name: getattr(job, each.name) for each in fields(job)}
+    values["wait"] = None if job.wait_s is None else timedelta(seconds=job.wait_s)
+    connection.execute(_INSERT, values)
+
+
+def _claiming() -> Select[Any]:
+    moved = move(
+        JobState.WORKING,
+        Job.id == bindparam("job_id"),
+        Job.expires_at.is_(None) | (Job.expires_at > func.now()),
+        returning=(Job.max_attempts, Job.endpoint, Job.model, Job.web_id),
+        values={
+            "fence": Job.fence + 1,
+            "attempt": Job.attempt + 1,
+            "worker": bindparam("worker"),
+            "target": bindparam("target"),
+            "working_at": func.now(),
+            "lease_until": func.now() + bindparam("lease", type_=Interval()),
+        },
     )
-    payload = insert(Payload).values(
-        job_id=job.id, query=job.query, headers=job.headers, body=job.body
-    )
-    event = insert(Event).values(job_id=job.id, seq=1, state=JobState.QUEUED, attempt=0)
-    statement = select(durability(row.c.source))
-    connection.execute(statement.add_cte(payload.cte("payload"), event.cte("event")))
+    payload = (Payload.query, Payload.headers, Payload.body)
+    columns = (moved.jobs, *payload, durability(moved.jobs.c.source).label("durability"))
+    return moved.read(*columns).join_from(moved.jobs, Payload, Payload.job_id == moved.jobs.c.id)
+
+
+_CLAIM = _claiming()
 
 
 def claim_job(
@@ -98,37 +143,23 @@ def claim_job(
 
     The message that named it may be late or doubled: the row decides.
     """
-    moved = move(
-        JobState.WORKING,
-        Job.id == job_id,
-        Job.expires_at.is_(None) | (Job.expires_at > func.now()),
-        fence=Job.fence + 1,
-        attempt=Job.attempt + 1,
-        worker=worker,
-        target=target,
-        working_at=func.now(),
-        lease_until=func.now() + timedelta(seconds=lease_s),
-    ).cte("claim")
-    job = moved.c
-    statement = select(
-        job.id.label("job_id"),
-        job.fence,
-        job.attempt,
-        job.max_attempts,
-        job.endpoint,
-        job.model,
-        job.web_id,
-        Payload.query,
-        Payload.headers,
-        Payload.body,
-        durability(job.source).label("durability"),
-    ).join_from(moved, Payload, Payload.job_id == job.id)
-    row = connection.execute(statement).mappings().one_or_none()
+    lease = timedelta(seconds=lease_s)
+    values = {"job_id": job_id, "worker": worker, "target": target, "lease": lease}
+    row = connection.execute(_CLAIM, values).one_or_none()
     if row is None:
         return None
-    headers = [(name, value) for name, value in row["headers"]]
-    fields = {key: row[key] for key in row if key not in ("durability", "headers")}
-    return Claim(**fields, headers=headers)
+    return Claim(
+        job_id=row.id,
+        fence=row.fence,
+        attempt=row.attempt,
+        max_attempts=row.max_attempts,
+        endpoint=row.endpoint,
+        model=row.model,
+        web_id=row.web_id,
+        query=row.query,
+        headers=[(name, value) for name, value in row.headers],
+        body=row.body,
+    )
 
 
 def renew_runs(
@@ -153,6 +184,34 @@ def _is_run_of(runs: Mapping[UUID, int]):  # type: ignore[no-untyped-def]  # SQL
     return tuple_(Job.id, Job.fence).in_(list(runs.items()))
 
 
+def _ending(to: JobState) -> Select[Any]:
+    moved = move(
+        to,
+        *_this_run(),
+        reason=bindparam("why", type_=Text()),
+        values={
+            "status": bindparam("status"),
+            "response_bytes": bindparam("response_bytes"),
+            "error_code": bindparam("error_code"),
+            "error_message": bindparam("error_message"),
+            "lease_until": null(),
+        },
+    )
+    return moved.read(moved.jobs.c.id, durability(moved.jobs.c.source))
+
+
+def _this_run() -> tuple[ColumnElement[bool], ...]:
+    return (
+        # Not the columns' names: SQLAlchemy would also set a column that a parameter is named for.
+        Job.id == bindparam("this_job"),
+        Job.fence == bindparam("this_fence"),
+        Job.state == JobState.WORKING,
+    )
+
+
+_FINISH = {state: _ending(state) for state in END_STATES if can_move(JobState.WORKING, state)}
+
+
 def finish_run(
     connection: Connection,
     job_id: UUID,
@@ -164,34 +223,24 @@ def finish_run(
     failure: Failure | None = None,
 ) -> bool:
     """End a run; False when it is not the newest any more."""
-    moved = move(
-        to,
-        Job.id == job_id,
-        Job.fence == fence,
-        Job.state == JobState.WORKING,
-        reason=failure.code if failure else None,
-        status=status,
-        response_bytes=response_bytes,
-        error_code=failure.code if failure else None,
-        error_message=failure.message if failure else None,
-        lease_until=None,
-    ).cte("ended")
-    statement = select(moved.c.id, durability(moved.c.source))
-    return connection.execute(statement).first() is not None
+    values = {
+        "this_job": job_id,
+        "this_fence": fence,
+        "status": status,
+        "response_bytes": response_bytes,
+        "why": failure.code if failure else None,
+        "error_code": failure.code if failure else None,
+        "error_message": failure.message if failure else None,
+    }
+    return connection.execute(_FINISH[to], values).first() is not None
 
 
 def give_back(connection: Connection, job_id: UUID, fence: int, *, reason: str) -> bool:
     """Queue a working job again, for the relay to publish; False when it is not this run's."""
-    statement = move(
-        JobState.QUEUED,
-        Job.id == job_id,
-        Job.fence == fence,
-        reason=reason,
-        published_at=None,
-        lease_until=None,
-        queued_at=Job.queued_at,
-    )
-    return connection.execute(statement).first() is not None
+    changes = {"published_at": null(), "lease_until": null()}
+    moved = move(JobState.QUEUED, *_this_run(), reason=reason, values=changes)
+    values = {"this_job": job_id, "this_fence": fence}
+    return connection.execute(moved.read(), values).first() is not None
 
 
 def cancel_job(connection: Connection, job_id: UUID, *, reason: str) -> JobState | None:
@@ -202,7 +251,7 @@ def cancel_job(connection: Connection, job_id: UUID, *, reason: str) -> JobState
     cancelled = move(
         JobState.CANCELLED, Job.id == job_id, Job.state == JobState.QUEUED, reason=reason
     )
-    if connection.execute(cancelled).first():
+    if connection.execute(cancelled.read()).first():
         return JobState.CANCELLED
     asked = (
         update(Job)
@@ -216,8 +265,8 @@ def cancel_job(connection: Connection, job_id: UUID, *, reason: str) -> JobState
 
 def expire_job(connection: Connection, job_id: UUID) -> bool:
     """End a job that was not started in time; False when it was, or has ended."""
-    statement = move(JobState.EXPIRED, Job.id == job_id, reason="waited_too_long")
-    return connection.execute(statement).first() is not None
+    moved = move(JobState.EXPIRED, Job.id == job_id, reason="waited_too_long")
+    return connection.execute(moved.read()).first() is not None
 
 
 def mark_answering(connection: Connection, job_ids: Sequence[UUID]) -> None:

@@ -1,41 +1,62 @@
 """Moving jobs between states: one statement that updates the rows and writes their events.
 
 Every change of a job's state in `store` goes through `move`, so none can be without its event, and
-none can leave an end state.
+none can leave an end state. Building a statement costs more than running it: the ones of every
+request are built once, with named parameters.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, case, func, insert, literal, select, update
+from sqlalchemy import CTE, ColumnElement, Select, case, func, insert, literal, select, update
 
 from foreman.core.states import END_STATES, JobState, Source, can_move
 from foreman.store.models import Event, Job
 
+_ALWAYS = (Job.id, Job.source, Job.seq, Job.attempt, Job.fence)
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """The moved jobs and their events, as parts of one statement."""
+
+    jobs: CTE  # rows: id, source, seq, attempt, fence and what was asked for besides
+    event: CTE
+
+    def read(self, *columns: Any) -> Select[Any]:
+        """The statement that makes the move and returns these columns, or all of `jobs`."""
+        return select(*(columns or [self.jobs])).add_cte(self.event)
+
 
 def move(
-    to: JobState, *conditions: ColumnElement[bool], reason: str | None = None, **values: Any
-) -> Select[Any]:
-    """A statement that moves the matching jobs to `to`, writes an event each, returns the jobs.
+    to: JobState,
+    *conditions: ColumnElement[bool],
+    reason: ColumnElement[Any] | str | None = None,
+    returning: Sequence[Any] = (),
+    values: dict[str, Any] | None = None,
+) -> Move:
+    """Move the matching jobs to `to`, and write an event each.
 
-    Its rows are the moved jobs' columns; no row means that no job was in a state that may become
-    `to` and matched.
+    No row means that no job matched in a state that may become `to`.
     """
-    origins = [state for state in JobState if can_move(state, to)]
+    changes = {"state": to.value, "seq": Job.seq + 1, **(values or {})}
     if to in END_STATES:
-        values["ended_at"] = func.now()
+        changes["ended_at"] = func.now()
+    origins = [origin for origin in JobState if can_move(origin, to)]
     moved = (
         update(Job)
         .where(Job.state.in_(origins), *conditions)
-        .values(state=to, seq=Job.seq + 1, **values)
-        .returning(*Job.__table__.columns)
+        .values(changes)
+        .returning(*_ALWAYS, *returning)
         .cte("moved")
     )
-    columns = moved.c
+    why = literal(reason) if reason is None or isinstance(reason, str) else reason
     event = insert(Event).from_select(
         ["job_id", "seq", "state", "attempt", "reason"],
-        select(columns.id, columns.seq, literal(to.value), columns.attempt, literal(reason)),
+        select(moved.c.id, moved.c.seq, literal(to.value), moved.c.attempt, why),
     )
-    return select(moved).add_cte(event.cte("event"))
+    return Move(moved, event.cte("event"))
 
 
 def durability(source: ColumnElement[str]) -> ColumnElement[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select, update
@@ -101,14 +102,16 @@ def _reap(
     connection: Connection, to: JobState, *conditions: ColumnElement[bool], reason: str
 ) -> list[Reaped]:
     chosen = select(Job.id).where(*conditions).limit(BATCH).with_for_update(skip_locked=True)
-    values: dict[str, object] = {"lease_until": None}
+    values: dict[str, Any] = {"lease_until": None}
     if to is JobState.QUEUED:
         values["published_at"] = None
     else:
         values["error_code"] = reason
         # A newer fence than any run's: what a lost worker may still send is not believed.
         values["fence"] = Job.fence + 1
-    rows = connection.execute(move(to, Job.id.in_(chosen), reason=reason, **values))
+    asked = (Job.web_id, Job.model)
+    moved = move(to, Job.id.in_(chosen), reason=reason, returning=asked, values=values)
+    rows = connection.execute(moved.read())
     return [Reaped(row.id, to, row.fence, row.web_id, row.model) for row in rows]
 
 

@@ -1,0 +1,1 @@
+"""A simulated Ollama: its routes, words and habits without a model, for tests and benchmarks."""
