@@ -1,0 +1,72 @@
+"""The command line of `bin/run`: one data directory, one start, and nothing left after it."""
+
+import argparse
+import os
+import shutil
+import sys
+
+from foreman.embedded import leftovers
+from foreman.embedded.launch import Launch, say
+from foreman.embedded.places import Places, data_dir, lock, open_places
+from foreman.embedded.waiting import Stopped, StopRequest
+from foreman.errors import ForemanError
+
+
+def main(arguments: list[str]) -> int:
+    """Return the exit code: 0 after a stop that was asked for, 1 when the start failed."""
+    parser = argparse.ArgumentParser(prog="bin/run", description="Start all of foreman here.")
+    parser.add_argument(
+        "--fresh", action="store_true", help="remove the database and the queue first"
+    )
+    fresh = parser.parse_args(arguments).fresh
+    request = StopRequest()
+    request.install()
+    try:
+        run(fresh=fresh, request=request)
+    except Stopped:
+        say("stopped")
+        return 0
+    except ForemanError as exc:
+        print(f"bin/run: {exc}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def run(*, fresh: bool, request: StopRequest) -> None:
+    """Start, keep and stop everything; leaves by Stopped or an error."""
+    forget_libpq_variables()
+    places = open_places(data_dir(os.environ, is_root=os.geteuid() == 0))
+    with lock(places):
+        count = leftovers.stop(places.data, check=request.check)
+        if count:
+            say(f"stopped {count} processes that an earlier start left behind")
+        if fresh:
+            erase(places)
+        launch = Launch(os.environ, places, request)
+        try:
+            launch.start()
+            launch.keep()
+        finally:
+            if request.count:
+                say("\nstopping: running jobs get up to 20 s (Ctrl-C again: at once)")
+            launch.stop()
+
+
+def forget_libpq_variables() -> None:
+    """PGPORT, PGSERVICE and the like would lead our clients away from the private server."""
+    if not os.environ.get("DATABASE_URL"):
+        for name in [name for name in os.environ if name.startswith("PG")]:
+            del os.environ[name]
+
+
+def erase(places: Places) -> None:
+    """Remove the database and the queue of this data directory, and nothing else."""
+    for name in ("postgres", "valkey"):
+        path = places.data / name
+        if path.exists():
+            say(f"removing {path}")
+            shutil.rmtree(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

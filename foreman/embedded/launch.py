@@ -1,0 +1,193 @@
+"""One start of everything, in order: servers, target, schema, processes, ready.
+
+Servers and targets that the environment names are used as they are; what it does not name is
+started here and stops with us.
+"""
+
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from foreman import config
+from foreman.embedded import leftovers, ollama, probe, procfile, report
+from foreman.embedded.places import PROJECT, Places
+from foreman.embedded.postgres import Postgres, private_postgres
+from foreman.embedded.processes import Command, log_end, run_once
+from foreman.embedded.supervisor import Supervisor
+from foreman.embedded.valkey import Valkey, private_valkey
+from foreman.embedded.waiting import StartFailed, StopRequest, wait_until
+from foreman.errors import SettingsError
+
+BROKER_VARIABLES = ("FOREMAN_BROKER_URL", "CLOUDAMQP_URL", "REDIS_URL")
+SERVERS_TIMEOUT_S = 60.0
+TARGET_TIMEOUT_S = 20.0
+MIGRATE_TIMEOUT_S = 120.0
+READY_TIMEOUT_S = 60.0
+FLOWER_PORT = 5555
+
+
+def say(text: str) -> None:
+    with suppress(OSError):  # nobody reads any more: no reason to leave processes behind
+        print(text, flush=True)
+
+
+class Launch:
+    """The processes of one start and the environment they all share."""
+
+    def __init__(self, environ: Mapping[str, str], places: Places, request: StopRequest) -> None:
+        self._places, self._request = places, request
+        self._supervisor = Supervisor(say)
+        self._env = environment(environ, places)
+        self._postgres = self._valkey = None
+        if not environ.get("DATABASE_URL"):
+            self._postgres = private_postgres(places, dict(self._env))
+            self._env["DATABASE_URL"] = self._postgres.url()
+        if not any(environ.get(name) for name in BROKER_VARIABLES):
+            self._valkey = private_valkey(places, dict(self._env))
+            self._env["FOREMAN_BROKER_URL"] = self._valkey.url()
+        self._settings = config.from_env(self._env)  # a wrong value is told before anything starts
+
+    def start(self) -> None:
+        """Start everything and say so once a request would be served."""
+        self._require_port()
+        if servers := [server for server in (self._postgres, self._valkey) if server]:
+            self._start_servers(servers)
+        is_simulated = self._find_target()
+        self._migrate()
+        flower_url = self._start_processes()
+        self._wait_ready()
+        say(
+            report.ready(
+                self._settings, self._places, is_simulated=is_simulated, flower_url=flower_url
+            )
+        )
+
+    def keep(self) -> None:
+        """Keep everything running until the user says stop."""
+        wait_until(lambda: False, timeout_s=float("inf"), check=self._look)
+
+    def stop(self) -> None:
+        self._supervisor.stop(self._request.is_urgent)
+
+    def _look(self) -> None:
+        self._request.check()
+        self._supervisor.tick()
+
+    def _look_strictly(self) -> None:
+        """During the start, a process that does not stay up ends it."""
+        self._look()
+        self._supervisor.raise_for_failing()
+
+    def _require_port(self) -> None:
+        reason = probe.why_taken(self._settings.host, self._settings.port)
+        if reason:
+            raise StartFailed(
+                f"port {self._settings.port} cannot be used: {reason}. Stop what uses it, or "
+                "choose another with PORT=…"
+            )
+
+    def _start_servers(self, servers: list[Postgres | Valkey]) -> None:
+        say("starting " + " and ".join(server.title for server in servers))
+        if self._postgres:
+            self._postgres.initialise(check=self._request.check)
+            self._postgres.forget_old_pid()
+        self._supervisor.start_stage(server.command() for server in servers)
+        is_ready = wait_until(
+            lambda: all(server.is_ready() for server in servers),
+            timeout_s=SERVERS_TIMEOUT_S,
+            check=self._look_strictly,
+        )
+        if not is_ready:
+            ends = [log_end(server.command().log) for server in servers]
+            raise StartFailed("\n".join(["the servers do not answer", *ends]))
+        if self._postgres:
+            self._postgres.create_database()
+
+    def _find_target(self) -> bool:
+        """Settle FOREMAN_TARGETS; True when it is the simulated Ollama, started here."""
+        if self._env.get("FOREMAN_TARGETS"):
+            return False
+        found = ollama.find(self._env)
+        url = found or f"http://127.0.0.1:{probe.free_port()}"
+        if not found:
+            self._start_simulation(url)
+        self._env["FOREMAN_TARGETS"] = f"{'ollama' if found else 'simulated'}={url}"
+        self._settings = config.from_env(self._env)
+        return not found
+
+    def _start_simulation(self, url: str) -> None:
+        say("no Ollama answers here: starting a simulated one")
+        port = url.rpartition(":")[2]
+        argv = ("python", "-m", "foreman.simulation", "--port", port)
+        simulation = self._command("simulation", argv)
+        self._supervisor.start_stage([simulation])
+        is_up = wait_until(
+            lambda: ollama.is_ollama(url), timeout_s=TARGET_TIMEOUT_S, check=self._look_strictly
+        )
+        if not is_up:
+            raise StartFailed(f"the simulated Ollama does not answer\n{log_end(simulation.log)}")
+
+    def _migrate(self) -> None:
+        say("bringing the database's tables up to date")
+        release = procfile.read(PROJECT / "Procfile")["release"]
+        run_once(
+            self._command("release", release),
+            timeout_s=MIGRATE_TIMEOUT_S,
+            check=self._look_strictly,
+        )
+
+    def _start_processes(self) -> str | None:
+        """Start the Procfile's processes; return Flower's URL unless its port is taken."""
+        port = flower_port(self._env)
+        taken = probe.why_taken("127.0.0.1", port)
+        if taken:
+            say(f"Flower is left out, since its port {port} cannot be used: {taken} (FLOWER_PORT)")
+        programs = procfile.programs(
+            procfile.read(PROJECT / "Procfile"),
+            workers=len(self._settings.targets),
+            has_flower=not taken,
+        )
+        say("starting " + ", ".join(programs))
+        self._supervisor.start_stage(
+            self._command(name, argv, is_needed=name != "flower") for name, argv in programs.items()
+        )
+        return None if taken else f"http://127.0.0.1:{port}"
+
+    def _wait_ready(self) -> None:
+        url = f"http://127.0.0.1:{self._settings.port}/readyz"
+        last: list[probe.Answer | None] = [None]
+
+        def is_ready() -> bool:
+            last[0] = probe.get(url)
+            return last[0] is not None and last[0].status == 200
+
+        if wait_until(is_ready, timeout_s=READY_TIMEOUT_S, check=self._look_strictly):
+            return
+        answer = f"{last[0].status} {last[0].body[:500]!r}" if last[0] else "nothing"
+        ends = [log_end(self._places.log(name)) for name in ("web", "worker1", "relay")]
+        first = f"not ready after {READY_TIMEOUT_S:g} s: /readyz answers {answer}"
+        raise StartFailed("\n".join([first, *ends]))
+
+    def _command(self, name: str, argv: tuple[str, ...], *, is_needed: bool = True) -> Command:
+        log = self._places.log(name)
+        return Command(name=name, argv=argv, env=self._env, log=log, is_needed=is_needed)
+
+
+def flower_port(environ: Mapping[str, str]) -> int:
+    """Return FLOWER_PORT, which Flower itself reads, or Flower's own default."""
+    try:
+        return config.port(environ.get("FLOWER_PORT") or str(FLOWER_PORT))
+    except ValueError as exc:
+        raise SettingsError(f"FLOWER_PORT is wrong: {exc}") from exc
+
+
+def environment(environ: Mapping[str, str], places: Places) -> dict[str, str]:
+    """Return what every child gets: ours, our virtual environment's programs, and our mark."""
+    programs = Path(sys.executable).parent
+    return {
+        **environ,
+        "PATH": f"{programs}:{environ.get('PATH', '/usr/bin:/bin')}",
+        "PYTHONUNBUFFERED": "1",  # a log shows its line when it is written
+        leftovers.MARK: str(places.data),
+    }

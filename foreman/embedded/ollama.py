@@ -1,0 +1,53 @@
+"""Which Ollama to stand in front of: the user's, the machine's, or the simulated one."""
+
+import json
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from foreman.embedded import probe
+
+LOCAL = "http://127.0.0.1:11434"
+NO_ADDRESS = {"", "0.0.0.0", "::"}  # OLLAMA_HOST of a server: every interface
+
+
+def host_url(text: str) -> str | None:
+    """Read OLLAMA_HOST as Ollama does (`host`, `:port`, `host:port`, `http://…`), or None."""
+    text = text.strip().strip("\"'")
+    if not text:
+        return None
+    scheme, separator, rest = text.partition("://")
+    scheme, rest = (scheme, rest) if separator else ("http", text)
+    try:
+        parts = urlsplit(f"{scheme}://{rest}")
+        default = {"http": 80, "https": 443}[scheme] if separator else 11434
+        port = parts.port or default
+    except (KeyError, ValueError):
+        return None
+    host = parts.hostname or ""
+    host = "127.0.0.1" if host in NO_ADDRESS else host
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def find(environ: Mapping[str, str]) -> str | None:
+    """Return the URL of an Ollama that answers, the user's choice before the machine's own."""
+    for url in (host_url(environ.get("OLLAMA_HOST", "")), LOCAL):
+        if url and is_ollama(url):
+            return url
+    return None
+
+
+def is_ollama(url: str) -> bool:
+    answer = probe.get(f"{url}/api/version")
+    return answer is not None and answer.status == 200 and b'"version"' in answer.body
+
+
+def a_model(url: str) -> str | None:
+    """Return a model of this Ollama to try, rather not one for embeddings; None if it has none."""
+    answer = probe.get(f"{url}/api/tags")
+    if answer is None or answer.status != 200:
+        return None
+    try:
+        names = [str(model["name"]) for model in json.loads(answer.body)["models"] or []]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return min(names, key=lambda name: "embed" in name, default=None)

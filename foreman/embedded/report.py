@@ -1,0 +1,38 @@
+"""What `bin/run` tells once foreman is ready: where everything is, and one line to try."""
+
+import json
+import shlex
+
+from foreman.config import Settings
+from foreman.embedded import ollama
+from foreman.embedded.places import Places
+
+PULL = "llama3.2"  # what to pull where Ollama has no model yet
+
+
+def ready(settings: Settings, places: Places, *, is_simulated: bool, flower_url: str | None) -> str:
+    """Return the text; its first line is what scripts may wait for."""
+    url = f"http://127.0.0.1:{settings.port}"
+    lines = [f"foreman is ready at {url}", ""]
+    for target in settings.targets:
+        lines.append(f"  target  {target.name} at {target.url}")
+    if is_simulated:
+        lines.append("          This model is SIMULATED: no GPU, canned words. Start Ollama, then")
+        lines.append(
+            "          bin/run again, or name yours with FOREMAN_TARGETS=name=http://host:port"
+        )
+    lines.append(f"  data    {places.data}")
+    lines.append(f"  logs    {places.logs}")
+    if flower_url:
+        lines.append(f"  flower  {flower_url}")
+    model = ollama.a_model(settings.targets[0].url)
+    if model is None:
+        lines.append(f"  (no model there yet: ollama pull {PULL})")
+    lines += [f"  try     {chat_line(url, model or PULL)}", "  stop    Ctrl-C", ""]
+    return "\n".join(lines)
+
+
+def chat_line(url: str, model: str) -> str:
+    """Return a shell line that streams an answer of `model`."""
+    body = {"model": model, "messages": [{"role": "user", "content": "Why is the sky blue?"}]}
+    return f"curl -N {url}/api/chat -d {shlex.quote(json.dumps(body))}"

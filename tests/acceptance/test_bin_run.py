@@ -1,0 +1,189 @@
+"""bin/run as its user meets it: from nothing to an answer, and nothing left after Ctrl-C."""
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from foreman.embedded.places import PROJECT
+from foreman.embedded.probe import free_port
+from foreman.embedded.waiting import wait_until
+
+pytestmark = pytest.mark.timeout(240)  # a first start may also install packages
+NOT_OURS = {"DATABASE_URL", "FOREMAN_BROKER_URL", "CLOUDAMQP_URL", "REDIS_URL", "FOREMAN_TARGETS"}
+READY = "foreman is ready at "
+
+
+class Run:
+    """One `bin/run` in a session of its own, as a terminal gives it."""
+
+    def __init__(self, data: Path, port: int) -> None:
+        self.data, self.port = data, port
+        self.started_at = time.monotonic()
+        self.lines: list[str] = []
+        env = {name: value for name, value in os.environ.items() if name not in NOT_OURS}
+        env |= {"FOREMAN_DATA_DIR": str(data), "PORT": str(port), "FLOWER_PORT": str(free_port())}
+        self.process = subprocess.Popen(
+            [PROJECT / "bin" / "run"],
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def read_until(self, start: str) -> str:
+        """Return the first line that starts so; what was said before is in `lines`."""
+        assert self.process.stdout
+        for line in self.process.stdout:
+            self.lines.append(line)
+            if line.strip().startswith(start):
+                return line.strip()
+        raise AssertionError(f"bin/run ended without {start!r}:\n{''.join(self.lines)}")
+
+    def press_ctrl_c(self) -> None:
+        os.killpg(self.process.pid, signal.SIGINT)
+
+    def wait(self) -> int:
+        """Return the exit code; the rest of what it said is in `lines`."""
+        output, _ = self.process.communicate(timeout=60)
+        self.lines += output.splitlines(keepends=True)
+        return self.process.returncode
+
+    def processes(self) -> list[str]:
+        """Return the processes that have to do with this data directory."""
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                environ, cmdline = (
+                    (folder / "environ").read_bytes(),
+                    (folder / "cmdline").read_bytes(),
+                )
+            except OSError:
+                continue
+            if os.fsencode(self.data) in environ + cmdline:
+                found.append(f"{folder.name} {cmdline!r}")
+        return found
+
+    def is_gone(self) -> bool:
+        return wait_until(lambda: not self.processes(), timeout_s=5)
+
+
+@pytest.fixture
+def data() -> Iterator[Path]:
+    # Not below pytest's own directory: as root the database's user could not reach that one.
+    path = Path(tempfile.mkdtemp(prefix="foreman-run-"))
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def start(data: Path) -> Iterator[type[Run]]:
+    started: list[Run] = []
+
+    class Started(Run):
+        def __init__(self, data: Path, port: int) -> None:
+            super().__init__(data, port)
+            started.append(self)
+
+    yield Started
+    for run in started:
+        if run.process.poll() is None:
+            run.process.terminate()
+            run.wait()
+        if run.process.stdout:
+            run.process.stdout.close()
+
+
+def answer_to(try_line: str) -> list[dict[str, object]]:
+    """Do what the printed curl line does; return the lines of the stream."""
+    words = shlex.split(try_line)
+    with requests.post(words[-3], data=words[-1], stream=True, timeout=60) as response:
+        assert response.status_code == 200, response.text
+        return [json.loads(line) for line in response.iter_lines() if line.strip()]
+
+
+def test_from_nothing_to_a_streamed_answer_and_ctrl_c_leaves_no_process(
+    start: type[Run], data: Path
+) -> None:
+    first = start(data, free_port())
+    assert first.read_until(READY) == f"{READY}http://127.0.0.1:{first.port}"
+    lines = answer_to(first.read_until("try "))
+    assert len(lines) > 1
+    assert lines[-1]["done"] is True
+    first.press_ctrl_c()
+    assert first.wait() == 0
+    assert first.is_gone(), first.processes()
+
+    second = start(data, first.port)
+    second.read_until(READY)
+    assert time.monotonic() - second.started_at < 10
+    second.press_ctrl_c()
+    assert second.wait() == 0
+    assert second.is_gone(), second.processes()
+
+
+def test_it_listens_on_loopback_only(start: type[Run], data: Path) -> None:
+    run = start(data, free_port())
+    run.read_until(READY)
+    addresses = [
+        connection.laddr
+        for connection in psutil.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    listening = {address.ip for address in addresses if address and address.port == run.port}
+    assert listening == {"127.0.0.1"}
+
+
+def test_a_second_run_on_the_same_data_directory_is_refused_in_words(
+    start: type[Run], data: Path
+) -> None:
+    first = start(data, free_port())
+    first.read_until(READY)
+    second = start(data, free_port())
+    assert second.wait() == 1
+    assert f"already runs on {data}" in "".join(second.lines)
+
+
+def test_a_port_that_is_taken_is_told_in_words_and_leaves_nothing(
+    start: type[Run], data: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        run = start(data, taken.getsockname()[1])
+        assert run.wait() == 1
+    assert f"port {run.port} cannot be used" in "".join(run.lines)
+    assert run.is_gone(), run.processes()
+
+
+@pytest.mark.parametrize("step", ["starting PostgreSQL", "bringing", "starting web"])
+def test_ctrl_c_during_the_start_leaves_no_process(start: type[Run], data: Path, step: str) -> None:
+    run = start(data, free_port())
+    run.read_until(step)
+    run.press_ctrl_c()
+    assert run.wait() == 0
+    assert run.is_gone(), run.processes()
+
+
+def test_a_start_after_kill_9_works_and_finds_the_servers_stopped(
+    start: type[Run], data: Path
+) -> None:
+    first = start(data, free_port())
+    first.read_until(READY)
+    first.process.kill()
+    first.process.wait()
+    second = start(data, first.port)
+    second.read_until(READY)
+    second.press_ctrl_c()
+    assert second.wait() == 0
+    assert second.is_gone(), second.processes()
