@@ -14,7 +14,7 @@
     │   └── TargetTimeout  504   (JobTooLong)
     └── StreamBroken  502        foreman's own part of a stream
         ├── WorkerLost           ├── ChannelLost
-        ├── ReaderTooSlow        └── JobCancelled  499
+        ├── ReaderTooSlow        └── JobCancelled  499  (ClientLeft)
 
 An answer of a target (404 model not found, 400 bad option, …) is never one of these: it is passed
 on as it came. Errors of libraries are translated once, where the library is called, with `from`.
@@ -164,3 +164,9 @@ class JobCancelled(StreamBroken):
     """The job was cancelled."""
 
     status, code, is_permanent = 499, "cancelled", True
+
+
+class ClientLeft(JobCancelled):
+    """The client has hung up: there is nobody to tell."""
+
+    code = "client_left"

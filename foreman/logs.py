@@ -43,5 +43,12 @@ def configure(level: str) -> None:
     )
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # One line a request and more: foreman logs what matters of them itself.
-    for chatty in ("urllib3", "amqp", "kombu", "celery.worker.strategy", "celery.app.trace", "alembic"):
+    for chatty in (
+        "urllib3",
+        "amqp",
+        "kombu",
+        "celery.worker.strategy",
+        "celery.app.trace",
+        "alembic",
+    ):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLevelName(level)))

@@ -8,7 +8,7 @@ import itertools
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import pytest
 
@@ -17,6 +17,18 @@ from tests.servers import PostgresServer, RabbitServer, ValkeyServer, rabbitmq_m
 from tests.stack import ROOT, Stack
 
 _numbers = itertools.count(1)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what the processes of the failed test's stacks logged."""
+    report = yield
+    if report.failed:
+        for stack in Stack.running():
+            report.sections.append((f"stack on port {stack.port}", stack.log_text()))
+    return report
 
 
 @pytest.fixture(scope="session")

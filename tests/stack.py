@@ -15,7 +15,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import psycopg
 
@@ -86,6 +86,8 @@ class Process:
 class Stack:
     """A running foreman. `targets` is FOREMAN_TARGETS; `settings` are further variables."""
 
+    _running: ClassVar[list["Stack"]] = []
+
     def __init__(
         self,
         *,
@@ -95,6 +97,7 @@ class Stack:
         workers: int = 1,
         web: int = 1,
         settings: dict[str, str] | None = None,
+        is_migrated: bool = True,
     ) -> None:
         self.database_url = database_url
         self.port = free_port()
@@ -110,21 +113,24 @@ class Stack:
             **(settings or {}),
         }
         self._workers = workers
+        self._is_migrated = is_migrated
         self._logs = tempfile.TemporaryDirectory(prefix="foreman-stack-")
         self.processes: dict[str, Process] = {}
 
     def __enter__(self) -> "Stack":
         try:
-            self.run("-m", "foreman", "migrate")
+            if not self._is_migrated:
+                self.run("-m", "foreman", "migrate")
             self.start("web", "-m", "gunicorn", "-c", "python:foreman.serving", "foreman.wsgi:app")
             for number in range(1, self._workers + 1):
                 self.start_worker(f"worker{number}")
             self.start("relay", "-m", "foreman", "relay")
             wait_for(self.is_ready, READY_LIMIT_S, "the stack is ready")
-        except BaseException:
-            self.print_logs()
+        except BaseException as error:
+            error.add_note(self.log_text())
             self.__exit__(None, None, None)
             raise
+        self._running.append(self)
         return self
 
     def __exit__(
@@ -133,8 +139,8 @@ class Stack:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is not None:
-            self.print_logs()
+        if self in self._running:
+            self._running.remove(self)
         for process in self.processes.values():
             if process.is_running:
                 process.process.terminate()
@@ -189,10 +195,16 @@ class Stack:
         """All jobs, oldest first."""
         return self.rows("SELECT * FROM jobs ORDER BY created_at, id")
 
+    def get(self, path: str) -> "Answer":
+        return self._ask(urllib.request.Request(self.url + path), 30)
+
     def post(self, path: str, body: Any, timeout_s: float = 30) -> "Answer":
         """A whole request; HTTP errors are answers, too."""
         given = body if isinstance(body, bytes) else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data=given, method="POST")
+        return self._ask(request, timeout_s)
+
+    def _ask(self, request: urllib.request.Request, timeout_s: float) -> "Answer":
         try:
             with urllib.request.urlopen(request, timeout=timeout_s) as answer:
                 return Answer(answer.status, dict(answer.headers), answer.read())
@@ -200,9 +212,14 @@ class Stack:
             with error:
                 return Answer(error.code, dict(error.headers), error.read())
 
-    def print_logs(self) -> None:
-        for process in self.processes.values():
-            print(f"---- {process.name}\n{process.log_text()[-6000:]}")
+    def log_text(self) -> str:
+        """The end of what each process wrote."""
+        logs = (f"---- {each.name}\n{each.log_text()[-4000:]}" for each in self.processes.values())
+        return "\n".join(logs)
+
+    @classmethod
+    def running(cls) -> list["Stack"]:
+        return list(cls._running)
 
 
 class Answer:

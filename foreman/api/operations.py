@@ -6,7 +6,6 @@ from flask import Flask, Response, jsonify
 
 from foreman.errors import DatabaseUnavailable
 from foreman.runtime import WebRuntime
-from foreman.store import targets
 
 
 class Operations:
@@ -45,13 +44,10 @@ class Operations:
         return "" if self._runtime.inbox.is_consuming else "the reply queue is not connected"
 
     def _targets(self) -> str:
-        try:
-            with self._runtime.database.statement() as connection:
-                leased = {row.name for row in targets.read_targets(connection) if row.is_leased}
-        except DatabaseUnavailable:
-            return "unknown: the database does not answer"
-        if not leased & set(self._runtime.targets):
+        # What a request would be judged by, not what the database says this moment.
+        leased = self._runtime.leased
+        if not leased:
             return "no worker drives a target"
-        if not leased & set(self._runtime.catalog.reachable):
+        if leased.isdisjoint(self._runtime.catalog.reachable):
             return "no target that a worker drives answers"
         return ""

@@ -32,6 +32,7 @@ from foreman.core.replies import (
 from foreman.core.states import END_STATES, JobState
 from foreman.errors import (
     ChannelLost,
+    ClientLeft,
     DatabaseUnavailable,
     ForemanError,
     JobCancelled,
@@ -53,7 +54,7 @@ LATE_FRAMES_S = 2.0
 JOB_ID_HEADER = "X-Foreman-Job-Id"
 
 _NOTES: dict[Note, type[ForemanError]] = {
-    Note.GONE: JobCancelled,
+    Note.GONE: ClientLeft,
     Note.OVERFLOW: ReaderTooSlow,
     Note.STOPPING: ShuttingDown,
 }
@@ -172,7 +173,7 @@ class Follower:
 
     def _told(self, error: ForemanError, last: bytes) -> Iterator[bytes]:
         log.info("stream ended with an error", extra={"code": error.code, "error": str(error)})
-        if not isinstance(error, JobCancelled):
+        if not isinstance(error, ClientLeft):
             dialect = self._ticket.request.route.dialect
             yield error_piece(self._framing, dialect, failure_of(error), last=last)
 

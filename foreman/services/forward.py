@@ -10,7 +10,7 @@ from foreman.core import headers as header_rules
 from foreman.core.frames import Head
 from foreman.core.queues import canonical_name
 from foreman.core.surface import Route
-from foreman.errors import BypassFull, JobCancelled, NoLiveTarget, RequestRefused, TargetError
+from foreman.errors import BypassFull, ClientLeft, NoLiveTarget, RequestRefused, TargetError
 from foreman.runtime import WebRuntime
 from foreman.services.answer import Answer
 from foreman.services.submit import any_target
@@ -67,7 +67,7 @@ class Bypass(Forwarding):
             raise BypassFull
         self._has_place = True
         if self._has_left:
-            raise JobCancelled
+            raise ClientLeft
         return super().start()
 
     def leave(self) -> None:

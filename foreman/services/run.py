@@ -16,6 +16,7 @@ from foreman.adapters.target import Call, TargetRequest
 from foreman.core.frames import Failure, FrameKind, encode_failure, encode_head
 from foreman.core.states import JobState
 from foreman.errors import (
+    ChannelLost,
     DatabaseUnavailable,
     ForemanError,
     JobCancelled,
@@ -85,6 +86,7 @@ class Runner:
                     worker=self._runtime.worker,
                     target=target,
                     lease_s=self._runtime.settings.lease_s,
+                    web_silence_s=self._runtime.settings.web_silence_s,
                 )
             on_claim()
             if claim is None:
@@ -125,13 +127,12 @@ class Runner:
         log.info("run failed", extra={"code": failure.code, "error": failure.message})
         if isinstance(error, WorkerLost):
             return  # fenced off: somebody else tells its end
-        if isinstance(error, JobCancelled):
-            self._finish(run, JobState.CANCELLED, failure=failure)
-        elif self._may_run_again(run, error) and self._give_back(claim, error.code):
+        if self._may_run_again(run, error) and self._give_back(claim, error.code):
             return
-        else:
-            _send(outgoing, FrameKind.ERROR, encode_failure(failure))
-            self._finish(run, JobState.FAILED, failure=failure)
+        _tell(outgoing, failure)
+        is_cancelled = isinstance(error, JobCancelled)
+        state = JobState.CANCELLED if is_cancelled else JobState.FAILED
+        self._finish(run, state, failure=failure)
 
     def _may_run_again(self, run: Run, error: ForemanError) -> bool:
         if run.sent_bytes or error.is_permanent or isinstance(error, StreamBroken):
@@ -194,6 +195,13 @@ def _pump(run: Run, outgoing: Outgoing | None) -> int:
     if not is_head_sent:
         _send(outgoing, FrameKind.HEAD, encode_head(head))
     return head.status
+
+
+def _tell(outgoing: Outgoing | None, failure: Failure) -> None:
+    try:
+        _send(outgoing, FrameKind.ERROR, encode_failure(failure))
+    except ChannelLost as error:
+        log.warning("end not told", extra={"error": str(error)})
 
 
 def _send(outgoing: Outgoing | None, kind: FrameKind, payload: bytes = b"") -> None:

@@ -113,11 +113,18 @@ def insert_job(connection: Connection, job: NewJob) -> None:
     connection.execute(_INSERT, values)
 
 
+def _web_is_alive(silence: ColumnElement[timedelta]) -> ColumnElement[bool]:
+    seen = WebProcess.seen_at > func.now() - silence
+    return exists().where(WebProcess.id == Job.web_id, seen)
+
+
 def _claiming() -> Select[Any]:
     moved = move(
         JobState.WORKING,
         Job.id == bindparam("job_id"),
         Job.expires_at.is_(None) | (Job.expires_at > func.now()),
+        # Nobody would read what a job of a dead web process generates.
+        Job.web_id.is_(None) | _web_is_alive(bindparam("web_silence", type_=Interval())),
         returning=(Job.max_attempts, Job.endpoint, Job.model, Job.web_id),
         values={
             "fence": Job.fence + 1,
@@ -137,14 +144,25 @@ _CLAIM = _claiming()
 
 
 def claim_job(
-    connection: Connection, job_id: UUID, *, worker: str, target: str, lease_s: float
+    connection: Connection,
+    job_id: UUID,
+    *,
+    worker: str,
+    target: str,
+    lease_s: float,
+    web_silence_s: float,
 ) -> Claim | None:
     """Start a run of a queued job; None when it is not waiting any more.
 
     The message that named it may be late or doubled: the row decides.
     """
-    lease = timedelta(seconds=lease_s)
-    values = {"job_id": job_id, "worker": worker, "target": target, "lease": lease}
+    values = {
+        "job_id": job_id,
+        "worker": worker,
+        "target": target,
+        "lease": timedelta(seconds=lease_s),
+        "web_silence": timedelta(seconds=web_silence_s),
+    }
     row = connection.execute(_CLAIM, values).one_or_none()
     if row is None:
         return None
@@ -166,11 +184,7 @@ def renew_runs(
     connection: Connection, runs: Mapping[UUID, int], *, lease_s: float, web_silence_s: float
 ) -> dict[UUID, Renewal]:
     """Prolong the leases of these runs (job id → fence); a run that is missing was fenced off."""
-    listens = (
-        exists()
-        .where(WebProcess.id == Job.web_id)
-        .where(WebProcess.seen_at > func.now() - timedelta(seconds=web_silence_s))
-    )
+    listens = _web_is_alive(literal(timedelta(seconds=web_silence_s)))
     renewed = (
         update(Job)
         .where(Job.state == JobState.WORKING, _is_run_of(runs))

@@ -1,0 +1,89 @@
+"""A plain HTTP client for tests: sees every byte as it comes, and may leave at any moment."""
+
+import http.client
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+LIMIT_S = 30.0
+
+
+def chat(model: str = "chain-a", **more: Any) -> dict[str, Any]:
+    """The body of a short chat."""
+    return {"model": model, "messages": [{"role": "user", "content": "hi"}], **more}
+
+
+class Stream:
+    """One request; `first`, `read_line` and `rest` give the body's bytes."""
+
+    def __init__(self, url: str, path: str, body: Any) -> None:
+        self.connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=LIMIT_S)
+        self.connection.request("POST", path, json.dumps(body))
+        self._answer: http.client.HTTPResponse | None = None
+
+    @property
+    def answer(self) -> http.client.HTTPResponse:
+        """Status and headers; waits for them."""
+        if self._answer is None:
+            self._answer = self.connection.getresponse()
+        return self._answer
+
+    @property
+    def job_id(self) -> str:
+        return self.answer.headers["X-Foreman-Job-Id"]
+
+    def read_line(self) -> bytes:
+        return self.answer.readline()
+
+    def rest(self) -> bytes:
+        return self.answer.read()
+
+    def leave(self) -> None:
+        """Hang up."""
+        if self.connection.sock is not None:
+            self.connection.sock.shutdown(socket.SHUT_RDWR)
+        self.connection.close()
+
+
+@contextmanager
+def stream(url: str, path: str = "/api/chat", body: Any = None) -> Iterator[Stream]:
+    """A streaming request that ends with the block."""
+    opened = Stream(url, path, chat() if body is None else body)
+    try:
+        yield opened
+    finally:
+        opened.connection.close()
+
+
+class Background(threading.Thread):
+    """A whole request in the background: `result` waits for its status and body."""
+
+    def __init__(self, url: str, path: str = "/api/chat", body: Any = None) -> None:
+        super().__init__(daemon=True)
+        self._opened = Stream(url, path, chat() if body is None else body)
+        self._result: tuple[int, bytes] | None = None
+        self._error: Exception | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self._result = (self._opened.answer.status, self._opened.rest())
+        except Exception as error:  # shown by `result`, in the thread that asks
+            self._error = error
+        finally:
+            self._opened.connection.close()
+
+    @property
+    def is_waiting(self) -> bool:
+        return self.is_alive()
+
+    def result(self, limit_s: float = LIMIT_S) -> tuple[int, bytes]:
+        self.join(limit_s)
+        if self._error is not None:
+            raise self._error
+        assert self._result is not None, f"no answer within {limit_s:g} s"
+        return self._result

@@ -1,0 +1,116 @@
+"""The drain on real brokers: one residency at a time, few loads, queues that appear."""
+
+import json
+
+from tests.client import Background, chat, stream
+from tests.integration.conftest import NewOllama, NewStack
+from tests.stack import wait_for
+
+
+def test_forty_interleaved_requests_for_two_models_cost_two_loads(
+    new_stack: NewStack, new_ollama: NewOllama
+) -> None:
+    ollama = new_ollama(tokens_per_s=0, load_s=0.5, max_loaded=1, slots=4)
+    stack = new_stack(ollama, slots=4)
+    models = ["chain-a", "chain-b"] * 20
+
+    waiting = [Background(stack.url, body=chat(model)) for model in models]
+
+    assert [each.result(40)[0] for each in waiting] == [200] * 40
+    assert len(ollama.log("load")) == 2
+    assert ollama.state()["overlaps"] == 1
+    assert ollama.state()["peak"] <= 4
+
+
+def test_the_queue_that_is_drained_is_what_inspect_shows(
+    new_stack: NewStack, new_ollama: NewOllama
+) -> None:
+    stack = new_stack(new_ollama())
+    with stream(stack.url) as opened:
+        opened.read_line()
+
+        shown = stack.run("-m", "celery", "-A", "celery_app", "inspect", "active_queues", "-j")
+
+        queues = [queue["name"] for queue in json.loads(shown)["worker1@test"]]
+        assert queues == ["foreman.default", "model.chain-a%3Alatest"]
+        active = json.loads(
+            stack.run("-m", "celery", "-A", "celery_app", "inspect", "active", "-j")
+        )["worker1@test"]
+        assert [task["id"] for task in active] == [opened.job_id]
+        assert active[0]["name"] == "foreman.generate"
+
+
+def test_a_queue_that_never_was_is_served_within_a_second(
+    new_stack: NewStack, new_ollama: NewOllama
+) -> None:
+    ollama = new_ollama(tokens_per_s=0, load_s=0.01)
+    stack = new_stack(ollama)
+
+    answer = stack.post("/api/chat", chat(options={"num_ctx": 1234}))
+
+    assert answer.status == 200
+    job = stack.rows("SELECT queue, working_at - created_at AS waited FROM jobs")[0]
+    assert job["queue"].startswith("model.chain-a%3Alatest.")
+    assert job["waited"].total_seconds() < 1
+
+
+def test_no_residency_runs_beside_another_although_both_have_free_slots(
+    new_stack: NewStack, new_ollama: NewOllama
+) -> None:
+    ollama = new_ollama(tokens_per_s=40, memory="20GiB", slots=4)
+    stack = new_stack(ollama, slots=4)
+    with stream(stack.url) as opened:
+        opened.read_line()
+
+        other = Background(stack.url, body=chat("chain-b", options={"num_predict": 3}))
+        same = Background(stack.url, body=chat(options={"num_predict": 3}))
+
+        assert same.result()[0] == 200
+        assert other.is_waiting
+        opened.rest()
+    assert other.result()[0] == 200
+    assert ollama.state()["overlaps"] == 1
+
+
+def test_a_spare_worker_takes_over_the_target_of_a_dead_one(
+    new_stack: NewStack, new_ollama: NewOllama
+) -> None:
+    stack = new_stack(new_ollama(tokens_per_s=200), workers=2)
+    holder = stack.rows("SELECT worker FROM targets")[0]["worker"].split("@")[0]
+
+    stack.processes[holder].kill()
+
+    assert stack.post("/api/chat", chat(stream=False)).status == 200
+    assert not stack.rows("SELECT worker FROM targets")[0]["worker"].startswith(holder)
+
+
+def test_two_targets_are_driven_by_two_workers_and_show_one_list(
+    new_stack: NewStack, new_ollama: NewOllama
+) -> None:
+    first = new_ollama(models="one=1GiB,both=1GiB", tokens_per_s=200)
+    second = new_ollama(models="two=1GiB,both=1GiB", tokens_per_s=200)
+    stack = new_stack(first, second, workers=2)
+
+    answers = [stack.post("/api/chat", chat(model, stream=False)) for model in ("one", "two")]
+
+    assert [answer.status for answer in answers] == [200, 200]
+    assert {job["model"]: job["target"] for job in stack.jobs()} == {
+        "one:latest": "gpu1",
+        "two:latest": "gpu2",
+    }
+    names = [model["name"] for model in json.loads(stack.get("/api/tags").body)["models"]]
+    assert sorted(names) == ["both:latest", "one:latest", "two:latest"]
+
+
+def test_swaps_are_written_down(new_stack: NewStack, new_ollama: NewOllama) -> None:
+    stack = new_stack(new_ollama(tokens_per_s=0, load_s=0.01))
+
+    for model in ("chain-a", "chain-a", "chain-b"):
+        assert stack.post("/api/chat", chat(model, stream=False)).status == 200
+
+    swaps = stack.rows("SELECT from_queue, to_queue, reason, jobs_served FROM swaps ORDER BY id")
+    assert [(swap["to_queue"], swap["reason"], swap["jobs_served"]) for swap in swaps] == [
+        ("model.chain-a%3Alatest", "first", 0),
+        ("model.chain-b%3Alatest", "drained", 2),
+    ]
+    wait_for(lambda: {job["state"] for job in stack.jobs()} == {"succeeded"})
