@@ -47,12 +47,14 @@ class WebRuntime:
         self.leased: frozenset[str] = frozenset()  # targets that a worker drives
         self.unsent: queue.SimpleQueue[UUID] = queue.SimpleQueue()
         self.answering: queue.SimpleQueue[UUID] = queue.SimpleQueue()
+        self.overflowed: queue.SimpleQueue[UUID] = queue.SimpleQueue()
         self.celery: Celery = broker.make_celery(settings)
         self.inbox = Inbox(
             self.web_id,
             partial(broker.connect, settings),
             is_redis=settings.is_redis,
             limit_bytes=settings.stream_buffer_bytes,
+            on_overflow=self.overflowed.put,
         )
         self.publisher = Publisher(
             self.celery,

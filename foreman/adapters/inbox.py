@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
+from functools import partial
 from uuid import UUID
 
 from kombu import Connection, Consumer, Message
@@ -35,7 +36,8 @@ class Note(Enum):
 class Mailbox:
     """The frames of one job that its request has not taken yet, up to a limit of bytes."""
 
-    def __init__(self, limit_bytes: int) -> None:
+    def __init__(self, limit_bytes: int, on_overflow: Callable[[], None]) -> None:
+        self._on_overflow = on_overflow
         self._items: queue.SimpleQueue[Frame | Note] = queue.SimpleQueue()
         self._limit_bytes = limit_bytes
         self._size_bytes = 0
@@ -48,6 +50,8 @@ class Mailbox:
         self._size_bytes += len(frame.payload)
         if self._size_bytes > self._limit_bytes and frame.kind is FrameKind.DATA:
             self.close(Note.OVERFLOW)
+            # Its request may hang in a write to the client and not see the note for long.
+            self._on_overflow()
             return
         self._items.put(frame)
 
@@ -76,8 +80,15 @@ class Inbox:
     """The reply queue of this web process; its thread hands each frame to its mailbox."""
 
     def __init__(
-        self, web_id: UUID, connect: Callable[[], Connection], *, is_redis: bool, limit_bytes: int
+        self,
+        web_id: UUID,
+        connect: Callable[[], Connection],
+        *,
+        is_redis: bool,
+        limit_bytes: int,
+        on_overflow: Callable[[UUID], None],
     ) -> None:
+        self._on_overflow = on_overflow
         self._connect = connect
         self._queue = reply_queue(web_id, is_redis=is_redis)
         self._limit_bytes = limit_bytes
@@ -98,7 +109,8 @@ class Inbox:
 
     def open(self, job_id: UUID) -> Mailbox:
         """A mailbox for a job that will be published."""
-        mailbox = self._mailboxes[job_id] = Mailbox(self._limit_bytes)
+        mailbox = Mailbox(self._limit_bytes, partial(self._on_overflow, job_id))
+        self._mailboxes[job_id] = mailbox
         return mailbox
 
     def forget(self, job_id: UUID) -> None:

@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from foreman.api import cors, errors
+from foreman.api import client, cors, errors
 from foreman.api.ollama import OllamaSurface
 from foreman.api.operations import Operations
 from foreman.runtime import WebRuntime
@@ -14,6 +14,7 @@ def create_app(runtime: WebRuntime) -> Flask:
     # Slashes are Ollama's business: see core.surface.
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
+    client.limit_idle_time(app, runtime.settings.client_timeout_s)
     cors.install(app, runtime.settings.origins)
     errors.install(app)
     Operations(runtime).install(app)

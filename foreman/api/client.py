@@ -7,10 +7,11 @@ gone.
 
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import gevent
-from flask import request
+from flask import Flask, Response, request
 from gevent.socket import wait_read
 
 from foreman.errors import BodyTooLarge, BodyTooSlow, RequestRefused
@@ -24,11 +25,21 @@ def _socket() -> socket.socket | None:
     return request.environ.get("gunicorn.socket")
 
 
-def limit_idle_time(limit_s: float) -> None:
-    """Let no read from this client and no write to it take longer than this."""
-    sock = _socket()
-    if sock is not None:
-        sock.settimeout(limit_s)
+def limit_idle_time(app: Flask, limit_s: float) -> None:
+    """Let no read from a client and no write to it take longer than this, while it is served."""
+
+    def limit() -> None:
+        if (sock := _socket()) is not None:
+            sock.settimeout(limit_s)
+
+    def lift(response: Response) -> Response:
+        if (sock := _socket()) is not None:
+            # Between two requests gunicorn's own limit counts.
+            response.call_on_close(partial(sock.settimeout, None))
+        return response
+
+    app.before_request(limit)
+    app.after_request(lift)
 
 
 def read_body(limit_bytes: int) -> bytes:

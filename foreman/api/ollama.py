@@ -40,7 +40,6 @@ class OllamaSurface:
             )
 
     def handle(self, path: str = "") -> Response:
-        client.limit_idle_time(self._runtime.settings.client_timeout_s)
         route = find_route(request.method, request.path)
         if route is None:
             return plain_response(404, "404 page not found")

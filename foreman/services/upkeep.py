@@ -11,6 +11,7 @@ from uuid import UUID
 
 from foreman.errors import DatabaseUnavailable
 from foreman.runtime import WebRuntime
+from foreman.services.cancel import cancel
 from foreman.store import jobs, targets, upkeep
 
 log = logging.getLogger(__name__)
@@ -80,6 +81,8 @@ class WebUpkeep:
         self._runtime.leased = frozenset(row.name for row in rows if row.is_leased)
 
     def _write_notes(self) -> None:
+        for job_id in _drain(self._runtime.overflowed):
+            cancel(self._runtime, job_id)
         answering = _drain(self._runtime.answering)
         unsent = _drain(self._runtime.unsent)
         if not (answering or unsent):

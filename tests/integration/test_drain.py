@@ -25,7 +25,7 @@ def test_forty_interleaved_requests_for_two_models_cost_two_loads(
 def test_the_queue_that_is_drained_is_what_inspect_shows(
     new_stack: NewStack, new_ollama: NewOllama
 ) -> None:
-    stack = new_stack(new_ollama())
+    stack = new_stack(new_ollama(tokens=400))
     with stream(stack.url) as opened:
         opened.read_line()
 
@@ -37,7 +37,8 @@ def test_the_queue_that_is_drained_is_what_inspect_shows(
             stack.run("-m", "celery", "-A", "celery_app", "inspect", "active", "-j")
         )["worker1@test"]
         assert [task["id"] for task in active] == [opened.job_id]
-        assert active[0]["name"] == "foreman.generate"
+        assert active[0]["type"] == "foreman.generate"
+        opened.leave()
 
 
 def test_a_queue_that_never_was_is_served_within_a_second(

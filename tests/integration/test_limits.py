@@ -14,7 +14,7 @@ from tests.stack import wait_for
 def test_a_client_that_does_not_read_is_cut_off_and_delays_nobody(
     new_stack: NewStack, new_ollama: NewOllama
 ) -> None:
-    ollama = new_ollama(tokens_per_s=0, tokens=200_000)
+    ollama = new_ollama(tokens_per_s=0, tokens=1_000_000)
     settings = {"FOREMAN_STREAM_BUFFER": "1MiB", "FOREMAN_CLIENT_TIMEOUT": "3"}
     stack = new_stack(ollama, settings=settings)
     with socket.socket() as deaf:

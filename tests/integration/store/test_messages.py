@@ -1,0 +1,148 @@
+"""Messages that are owed, sent, lost: what the relay reads and notes."""
+
+import pytest
+
+from foreman.core.drain import Waiting
+from foreman.core.queues import Wakeup
+from foreman.store import jobs, upkeep
+from tests.integration.store.ground import Store
+
+
+def ids(wakeups: list[Wakeup]) -> list[object]:
+    return [wakeup.job_id for wakeup in wakeups]
+
+
+def test_an_accepted_job_owes_nothing_to_the_relay(store: Store) -> None:
+    store.queued()
+
+    assert store.do(upkeep.unpublished) == []
+
+
+def test_a_message_that_could_not_be_sent_is_owed(store: Store) -> None:
+    web_id = store.web()
+    job = store.queued(web_id=web_id)
+
+    store.do(upkeep.unpublish, [job.id])
+
+    assert store.do(upkeep.unpublished) == [Wakeup(job.id, job.queue, job.model, web_id)]
+
+
+def test_what_is_owed_comes_oldest_first(store: Store) -> None:
+    owed = [store.queued().id for _ in range(5)]
+    for age, job_id in enumerate(owed):
+        store.set(job_id, f"queued_at = now() - interval '{age} s'")
+
+    store.do(upkeep.unpublish, owed)
+
+    assert ids(store.do(upkeep.unpublished)) == owed[::-1]
+
+
+def test_only_a_queued_job_owes_a_message(store: Store) -> None:
+    claim = store.working()
+
+    store.do(upkeep.unpublish, [claim.job_id])
+
+    assert store.do(upkeep.unpublished) == []
+    assert store.row(claim.job_id)["published_at"] is not None
+
+
+def test_a_sent_message_is_owed_no_more_and_counted(store: Store) -> None:
+    job = store.queued()
+    store.do(upkeep.unpublish, [job.id])
+
+    store.do(upkeep.mark_published, [job.id])
+
+    row = store.row(job.id)
+    assert store.do(upkeep.unpublished) == []
+    assert (row["published_at"] is None, row["publish_tries"]) == (False, 2)
+
+
+def test_two_relays_do_not_send_the_same_message(store: Store) -> None:
+    job = store.queued()
+    store.do(upkeep.unpublish, [job.id])
+
+    with store.database.transaction() as one, store.database.transaction() as other:
+        assert ids(upkeep.unpublished(one)) == [job.id]
+        assert upkeep.unpublished(other) == []
+
+
+# After so many sendings, so many seconds without a claim make a message overdue.
+PATIENCE = [(1, 15), (2, 30), (3, 60), (4, 120), (5, 240), (6, 480), (7, 900), (8, 900), (99, 900)]
+
+
+@pytest.mark.parametrize(("tries", "patience_s"), PATIENCE)
+def test_a_message_is_looked_for_with_growing_patience(
+    store: Store, tries: int, patience_s: int
+) -> None:
+    job = store.queued()
+
+    store.set(
+        job.id, f"publish_tries = {tries}, published_at = now() - interval '{patience_s - 1} s'"
+    )
+    assert store.do(upkeep.overdue_messages) == []
+
+    store.set(job.id, f"published_at = now() - interval '{patience_s} s'")
+    assert ids(store.do(upkeep.overdue_messages)) == [job.id]
+
+
+def test_overdue_messages_come_oldest_first_and_only_of_queued_jobs(store: Store) -> None:
+    young, old = store.queued().id, store.queued().id
+    working, unpublished = store.working().job_id, store.queued().id
+    store.sql("UPDATE jobs SET published_at = now() - interval '1 h'")
+    store.set(old, "published_at = now() - interval '2 h'")
+    store.do(upkeep.unpublish, [unpublished])
+
+    assert ids(store.do(upkeep.overdue_messages)) == [old, young]
+    assert working not in ids(store.do(upkeep.overdue_messages))
+
+
+def test_a_message_that_was_sent_again_is_waited_for_again(store: Store) -> None:
+    job = store.queued()
+    store.set(job.id, "published_at = now() - interval '1 h'")
+
+    store.do(upkeep.mark_published, [job.id])
+
+    assert store.do(upkeep.overdue_messages) == []
+
+
+def test_two_relays_do_not_look_for_the_same_message(store: Store) -> None:
+    job = store.queued()
+    store.set(job.id, "published_at = now() - interval '1 h'")
+
+    with store.database.transaction() as one, store.database.transaction() as other:
+        assert ids(upkeep.overdue_messages(one)) == [job.id]
+        assert upkeep.overdue_messages(other) == []
+
+
+def test_no_message_is_no_work(store: Store) -> None:
+    store.do(upkeep.mark_published, [])
+    store.do(upkeep.unpublish, [])
+
+    assert store.do(upkeep.unpublished) == store.do(upkeep.overdue_messages) == []
+
+
+def test_waiting_queues_are_counted_by_their_rows(store: Store) -> None:
+    first = store.queued(queue="a", model="a:latest")
+    store.queued(queue="a", model="a:latest")
+    other = store.queued(queue="b", model="b:latest")
+    store.working(queue="c")
+    head_at = store.row(first.id)["queued_at"]
+
+    waiting = store.do(upkeep.waiting_queues)
+
+    assert sorted(waiting, key=lambda each: each.queue) == [
+        Waiting("a", "a:latest", head_at, 2),
+        Waiting("b", "b:latest", store.row(other.id)["queued_at"], 1),
+    ]
+
+
+def test_a_job_that_was_given_back_heads_its_queue_by_its_first_wait(store: Store) -> None:
+    claim = store.working(queue="a")
+    store.set(claim.job_id, "queued_at = now() - interval '1 h'")
+    waited_since = store.row(claim.job_id)["queued_at"]
+    store.queued(queue="a")
+    store.do(jobs.give_back, claim.job_id, claim.fence, reason="shutting_down")
+
+    (waiting,) = store.do(upkeep.waiting_queues)
+
+    assert (waiting.head_at, waiting.count) == (waited_since, 2)
