@@ -8,7 +8,7 @@ from celery.worker import control
 from celery_app import lifecycle
 from celery_app.puller import Puller
 from celery_app.worker import Worker
-from foreman.adapters.broker import CANCEL, NEW_QUEUE, model_queue
+from foreman.adapters.broker import CANCEL, model_queue
 from foreman.core.ids import parse_id
 
 
@@ -58,14 +58,6 @@ def cancel_job(state: Any, job_id: str) -> dict[str, bool]:
     parsed = parse_id(job_id)
     is_stopped = parsed is not None and state.consumer.drain.worker.runner.cancel(parsed)
     return {"ok": is_stopped}
-
-
-@control.control_command(name=NEW_QUEUE, args=[("queue", str)], signature="<queue>")
-def announce_queue(state: Any, queue: str) -> dict[str, str]:
-    """Listen to a model queue that was just made."""
-    if (puller := _puller(state)) is not None:
-        puller.announce(queue)
-    return {"ok": queue}
 
 
 @control.inspect_command(name="active_queues")

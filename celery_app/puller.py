@@ -8,7 +8,7 @@ once. Which queue is next is decided by `foreman.core.drain`; the job is run by 
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -44,20 +44,18 @@ class Puller(threading.Thread):
         self._is_closed = threading.Event()
         self._connection: Connection
         self._declared: set[str] = set()
-        self._announced: set[str] = set()
+        self._noticed: set[str] = set()  # queues of runner options, which no list names
         self._served = 0
         self.resident: str | None = None
         self.decision = Decision(None, "just started")
 
     # From other threads
 
-    def announce(self, queue: str) -> None:
-        """A queue was made somewhere: listen to it from now on."""
-        self._announced.add(queue)
-
     def queues(self) -> list[str]:
         """What this worker listens to now: the resident queue in a visit, all queues else."""
-        return [self.resident] if self.resident and self._worker.slots.running else self._known()
+        if self.resident and self._worker.slots.running:
+            return [self.resident]
+        return sorted(self._known())
 
     def close(self) -> None:
         """Stop for good; called when no message of this connection is unsettled."""
@@ -136,18 +134,17 @@ class Puller(threading.Thread):
 
     def _can_serve(self, model: str) -> bool:
         lease = self._worker.keeper.lease
-        found = self._worker.runtime.catalog.find(model)
+        found = self._worker.runtime.catalog.look_up(model)
         # What no target has any more, any may take: its answer says so in Ollama's own words.
         return lease is not None and (found is None or lease.target in found.targets)
 
-    def _known(self) -> list[str]:
+    def _known(self) -> set[str]:
         lease = self._worker.keeper.lease
         if lease is None:
-            return []
+            return set()
         models = self._worker.runtime.catalog.models_of(lease.target)
-        queues = {Residency(model).queue for model in models} | self._announced
-        resident = {self.resident} if self.resident else set()
-        return sorted(resident) + sorted(queues - resident)
+        queues = {Residency(model).queue for model in models} | self._noticed
+        return queues | ({self.resident} if self.resident else set())
 
     # Broker
 
@@ -158,23 +155,29 @@ class Puller(threading.Thread):
         return message
 
     def _listen_to_all(self) -> Pulled | None:
-        self._worker.runtime.catalog.refresh_if_old()
-        self._announced |= {each.queue for each in self._waiting()}
-        notice_at = time.monotonic() + NOTICE_S
+        self._notice()
         known = self._known()
         if not known:
             self._worker.is_stopping.wait(WAKE_S)
             return None
+        notice_at = time.monotonic() + NOTICE_S
 
-        def has_changed() -> bool:
-            return time.monotonic() > notice_at or not self._announced.issubset(known)
+        def has_more() -> bool:
+            nonlocal notice_at
+            if time.monotonic() > notice_at:
+                notice_at = time.monotonic() + NOTICE_S
+                self._notice()
+            return not known.issuperset(self._known())
 
-        return self._listen(known, until=has_changed)
+        return self._listen(known, until=has_more)
+
+    def _notice(self) -> None:
+        self._noticed = {each.queue for each in self._waiting()}
 
     def _visit_is_over(self) -> bool:
         return not self._worker.slots.running
 
-    def _listen(self, queues: list[str], *, until: Callable[[], bool]) -> Pulled | None:
+    def _listen(self, queues: Collection[str], *, until: Callable[[], bool]) -> Pulled | None:
         """Consume from `queues` until the first message, or until `until` says so."""
         got: list[Message] = []
 

@@ -5,6 +5,7 @@ import threading
 from contextlib import suppress
 
 from celery_app.slots import Slots
+from foreman.adapters.catalog import REFRESH_EVERY_S
 from foreman.config import Settings
 from foreman.core.ids import new_id
 from foreman.errors import DatabaseUnavailable, ShuttingDown
@@ -27,7 +28,8 @@ class Worker:
         self.slots = Slots()
         self.is_stopping = threading.Event()
         self._has_ended = threading.Event()
-        threading.Thread(target=self._beat, name="keeper", daemon=True).start()
+        for duty in (self._beat, self._refresh_lists):
+            threading.Thread(target=duty, name=duty.__name__, daemon=True).start()
 
     def stop(self) -> None:
         """Take no more jobs; those that run have `shutdown_s` to end, then they are given back."""
@@ -53,3 +55,9 @@ class Worker:
                 self.keeper.beat()
             except Exception:  # the outermost loop: a lease must not be lost to a defect
                 log.exception("heartbeat failed")
+
+    def _refresh_lists(self) -> None:
+        # Not in the heartbeat: a target that hangs may not cost the lease.
+        self.runtime.catalog.refresh()
+        while not self._has_ended.wait(REFRESH_EVERY_S):
+            self.runtime.catalog.refresh()

@@ -12,12 +12,12 @@ from kombu import Connection, Exchange, Producer, Queue
 from kombu.exceptions import ChannelError
 from kombu.pidbox import Mailbox
 
+from foreman.adapters import redis_transport
 from foreman.config import Settings
 from foreman.core.queues import Wakeup
 
 RUN_JOB = "foreman.generate"
 CANCEL = "foreman_cancel"
-NEW_QUEUE = "foreman_new_queue"
 
 CONNECT_LIMIT_S = 5
 PUBLISH_LIMIT_S = 3
@@ -83,6 +83,7 @@ def connect(settings: Settings, **options: Any) -> Connection:
     """A connection of the caller's own, not connected yet; `options` are transport options."""
     return Connection(
         settings.broker_url,
+        transport=redis_transport.Transport if settings.is_redis else None,
         connect_timeout=CONNECT_LIMIT_S,
         heartbeat=30,
         transport_options=transport_options(settings) | options,

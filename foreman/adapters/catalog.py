@@ -15,8 +15,8 @@ from foreman.errors import TargetError
 log = logging.getLogger(__name__)
 
 FETCH_LIMIT_S = 3.0
-# A list is good for this long to who does not look for a particular name.
-FRESH_S = 5.0
+# How often a process that serves should call `refresh`.
+REFRESH_EVERY_S = 5.0
 # A name that nobody has is asked for again at most this often.
 MISS_PAUSE_S = 1.0
 
@@ -56,10 +56,10 @@ class Catalog:
         """Where a model (by its canonical name) is; asks the targets when nobody had it."""
         if self._is_stale:
             self.refresh()
-        found = self._look_up(model)
+        found = self.look_up(model)
         if found is None and time.monotonic() - self._asked_at > MISS_PAUSE_S:
             self.refresh()
-            found = self._look_up(model)
+            found = self.look_up(model)
         return found
 
     def models_of(self, target: str) -> frozenset[str]:
@@ -70,11 +70,6 @@ class Catalog:
     def expire(self) -> None:
         """Say that the lists have probably changed."""
         self._is_stale = True
-
-    def refresh_if_old(self) -> None:
-        """Ask every target unless that was done lately."""
-        if self._is_stale or time.monotonic() - self._asked_at > FRESH_S:
-            self.refresh()
 
     def refresh(self) -> None:
         """Ask every target for its list now."""
@@ -92,7 +87,8 @@ class Catalog:
                     )
                 self._listings[name] = listing
 
-    def _look_up(self, model: str) -> Placement | None:
+    def look_up(self, model: str) -> Placement | None:
+        """Where a model is by the lists that are here; asks nobody."""
         having = {
             n: each.models[model] for n, each in self._listings.items() if model in each.models
         }

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from uuid import UUID
 
+from foreman.adapters.catalog import REFRESH_EVERY_S
 from foreman.errors import DatabaseUnavailable
 from foreman.runtime import WebRuntime
 from foreman.services.cancel import cancel
@@ -17,7 +18,6 @@ from foreman.store import jobs, targets, upkeep
 log = logging.getLogger(__name__)
 
 TICK_S = 0.2
-LISTS_EVERY_S = 5.0
 TARGETS_EVERY_S = 1.0
 BEATS_PER_LEASE = 3
 
@@ -31,7 +31,7 @@ class WebUpkeep:
         self._due_at = {self._beat: 0.0, self._refresh_lists: 0.0, self._read_targets: 0.0}
         self._every_s = {
             self._beat: runtime.settings.lease_s / BEATS_PER_LEASE,
-            self._refresh_lists: LISTS_EVERY_S,
+            self._refresh_lists: REFRESH_EVERY_S,
             self._read_targets: TARGETS_EVERY_S,
         }
         self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)

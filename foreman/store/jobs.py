@@ -219,7 +219,6 @@ def _this_run() -> tuple[ColumnElement[bool], ...]:
         # Not the columns' names: SQLAlchemy would also set a column that a parameter is named for.
         Job.id == bindparam("this_job"),
         Job.fence == bindparam("this_fence"),
-        Job.state == JobState.WORKING,
     )
 
 

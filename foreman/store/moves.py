@@ -9,7 +9,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, Select, case, func, insert, literal, select, update
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Select,
+    case,
+    func,
+    insert,
+    literal,
+    literal_column,
+    select,
+    update,
+)
 
 from foreman.core.states import END_STATES, JobState, Source, can_move
 from foreman.store.models import Event, Job
@@ -43,7 +54,10 @@ def move(
     changes = {"state": to.value, "seq": Job.seq + 1, **(values or {})}
     if to in END_STATES:
         changes["ended_at"] = func.now()
-    origins = [origin for origin in JobState if can_move(origin, to)]
+    # Written into the statement: a list of parameters would have it rendered again each time.
+    origins: list[Any] = [
+        literal_column(f"'{origin}'") for origin in JobState if can_move(origin, to)
+    ]
     moved = (
         update(Job)
         .where(Job.state.in_(origins), *conditions)

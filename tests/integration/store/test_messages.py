@@ -28,13 +28,13 @@ def test_a_message_that_could_not_be_sent_is_owed(store: Store) -> None:
 
 
 def test_what_is_owed_comes_oldest_first(store: Store) -> None:
-    owed = [store.queued().id for _ in range(5)]
-    for age, job_id in enumerate(owed):
+    by_age = {age: store.queued(queue=f"q{age}").id for age in (2, 0, 4, 1, 3)}
+    for age, job_id in by_age.items():
         store.set(job_id, f"queued_at = now() - interval '{age} s'")
 
-    store.do(upkeep.unpublish, owed)
+    store.do(upkeep.unpublish, list(by_age.values()))
 
-    assert ids(store.do(upkeep.unpublished)) == owed[::-1]
+    assert ids(store.do(upkeep.unpublished)) == [by_age[age] for age in (4, 3, 2, 1, 0)]
 
 
 def test_only_a_queued_job_owes_a_message(store: Store) -> None:
@@ -85,15 +85,24 @@ def test_a_message_is_looked_for_with_growing_patience(
     assert ids(store.do(upkeep.overdue_messages)) == [job.id]
 
 
-def test_overdue_messages_come_oldest_first_and_only_of_queued_jobs(store: Store) -> None:
-    young, old = store.queued().id, store.queued().id
-    working, unpublished = store.working().job_id, store.queued().id
+def test_overdue_messages_come_oldest_first(store: Store) -> None:
+    by_age = {age: store.queued(queue=f"q{age}").id for age in (2, 0, 4, 1, 3)}
+    for age, job_id in by_age.items():
+        store.set(job_id, f"published_at = now() - interval '1 h {age} s'")
+
+    overdue = store.do(upkeep.overdue_messages)
+
+    assert ids(overdue) == [by_age[age] for age in (4, 3, 2, 1, 0)]
+
+
+def test_only_a_published_job_that_waits_has_an_overdue_message(store: Store) -> None:
+    store.working()
+    unpublished = store.queued().id
     store.sql("UPDATE jobs SET published_at = now() - interval '1 h'")
-    store.set(old, "published_at = now() - interval '2 h'")
+
     store.do(upkeep.unpublish, [unpublished])
 
-    assert ids(store.do(upkeep.overdue_messages)) == [old, young]
-    assert working not in ids(store.do(upkeep.overdue_messages))
+    assert store.do(upkeep.overdue_messages) == []
 
 
 def test_a_message_that_was_sent_again_is_waited_for_again(store: Store) -> None:
