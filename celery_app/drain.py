@@ -9,7 +9,7 @@ from celery_app import lifecycle
 from celery_app.puller import Puller
 from celery_app.worker import Worker
 from foreman.adapters.broker import CANCEL, model_queue
-from foreman.core.ids import parse_id
+from foreman.ids import parse_id
 
 
 class DrainStep(bootsteps.StartStopStep):

@@ -232,7 +232,7 @@ class Puller(threading.Thread):
 
         slots.take(task_id, lambda: settle_message(log, self._connection.connection_errors))
         message.ack_log_error = ended  # type: ignore[method-assign]  # Celery calls it at the end
-        message.reject_log_error = ended  # type: ignore[method-assign]
+        message.reject_log_error = ended  # type: ignore[method-assign]  # or this one
         self._hand_over(message)
 
     def _start_visit(self, queue: str) -> None:

@@ -7,8 +7,8 @@ from contextlib import suppress
 from celery_app.slots import Slots
 from foreman.adapters.catalog import REFRESH_EVERY_S
 from foreman.config import Settings
-from foreman.core.ids import new_id
 from foreman.errors import DatabaseUnavailable, ShuttingDown
+from foreman.ids import new_id
 from foreman.runtime import WorkerRuntime
 from foreman.services.keep import Keeper
 from foreman.services.run import Runner

@@ -118,6 +118,8 @@ def _target(entry: str) -> TargetSpec:
         raise ValueError("each target is name=http://host:port?slots=N")
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
         raise ValueError(f"target {name}: the URL must be http://host:port")
+    if parts.port == 0:  # reading it raises ValueError when it is no port
+        raise ValueError(f"target {name}: the port must be 1 to 65535")
     if options:
         raise ValueError(f"target {name}: the one option is slots, not {', '.join(options)}")
     return TargetSpec(name=name, url=f"{parts.scheme}://{parts.netloc}", slots=slots)

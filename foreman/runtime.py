@@ -17,7 +17,7 @@ from foreman.adapters.inbox import Inbox
 from foreman.adapters.publisher import Publisher
 from foreman.adapters.target import TargetClient
 from foreman.config import Settings
-from foreman.core.ids import new_id
+from foreman.ids import new_id
 from foreman.store.db import Database
 
 WEB_POOL = 8
@@ -51,7 +51,7 @@ class WebRuntime:
         self.celery: Celery = broker.make_celery(settings)
         self.inbox = Inbox(
             self.web_id,
-            partial(broker.connect, settings),
+            partial(broker.connect, settings, heartbeat_s=broker.HEARTBEAT_S),
             is_redis=settings.is_redis,
             limit_bytes=settings.stream_buffer_bytes,
             on_overflow=self.overflowed.put,

@@ -20,6 +20,7 @@ RUN_JOB = "foreman.generate"
 CANCEL = "foreman_cancel"
 
 CONNECT_LIMIT_S = 5
+HEARTBEAT_S = 30
 PUBLISH_LIMIT_S = 3
 # How long a BRPOP of the drain's connection blocks: a change of plan waits for it.
 BRPOP_S = 0.05
@@ -58,7 +59,7 @@ def make_celery(settings: Settings) -> Celery:
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_connection_timeout=CONNECT_LIMIT_S,
-        broker_heartbeat=30,
+        broker_heartbeat=HEARTBEAT_S,
         task_default_queue="foreman.default",
         task_serializer="json",
         accept_content=["json"],
@@ -79,23 +80,28 @@ def make_celery(settings: Settings) -> Celery:
     return app
 
 
-def connect(settings: Settings, **options: Any) -> Connection:
-    """A connection of the caller's own, not connected yet; `options` are transport options."""
+def connect(settings: Settings, *, heartbeat_s: float = 0, **options: Any) -> Connection:
+    """A connection of the caller's own, not connected yet; `options` are transport options.
+
+    With a heartbeat the caller must read from it at least that often (`drain_events`) and call
+    `heartbeat_check`, or RabbitMQ closes it. One that only publishes has none: TCP's own keep-alive
+    holds it open.
+    """
     return Connection(
         settings.broker_url,
         transport=redis_transport.Transport if settings.is_redis else None,
         connect_timeout=CONNECT_LIMIT_S,
-        heartbeat=30,
+        heartbeat=heartbeat_s,
         transport_options=transport_options(settings) | options,
     )
 
 
 def connect_to_drain(settings: Settings) -> Connection:
     """A connection whose consumers can be stopped at once; connected when this returns."""
-    connection = connect(settings)
+    connection = connect(settings, heartbeat_s=HEARTBEAT_S)
     if settings.is_redis:
         # Not `polling_interval`: that would also sleep between two BRPOPs.
-        connection.transport.brpop_timeout = BRPOP_S  # type: ignore[attr-defined]
+        connection.transport.brpop_timeout = BRPOP_S  # type: ignore[attr-defined]  # of Redis only
     connection.connect()
     return connection
 

@@ -6,10 +6,10 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from foreman.core.frames import Failure
-from foreman.core.ids import new_id
 from foreman.core.replies import error_body
 from foreman.core.surface import dialect_of
 from foreman.errors import ForemanError
+from foreman.ids import new_id
 from foreman.services.follow import failure_of
 
 log = logging.getLogger(__name__)

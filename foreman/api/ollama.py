@@ -14,7 +14,6 @@ from foreman.errors import AdminRefused
 from foreman.runtime import WebRuntime
 from foreman.services.follow import Follower
 from foreman.services.forward import (
-    TARGET_HEADER,
     Bypass,
     Forwarding,
     chosen_target,
@@ -84,12 +83,12 @@ class OllamaSurface:
         return exchange_response(Bypass(self._runtime, target, asked, places))
 
     def _should_merge(self) -> bool:
-        has_choice = len(self._runtime.targets) > 1 and TARGET_HEADER not in request.headers
+        has_choice = len(self._runtime.targets) > 1 and header_rules.TARGET not in request.headers
         return has_choice and request.method == "GET"
 
     def _target_of(self, route: Route, body: bytes) -> str:
-        if TARGET_HEADER in request.headers:
-            return chosen_target(self._runtime, request.headers[TARGET_HEADER])
+        if header_rules.TARGET in request.headers:
+            return chosen_target(self._runtime, request.headers[header_rules.TARGET])
         if route.path == "/v1/models/":
             return target_for(self._runtime, request.path.removeprefix(route.path))
         if route.path == "/api/show":
@@ -103,7 +102,7 @@ class OllamaSurface:
         """Change a target's models; the body is never held in memory."""
         if not self._runtime.settings.allow_admin:
             raise AdminRefused
-        target = chosen_target(self._runtime, request.headers.get(TARGET_HEADER))
+        target = chosen_target(self._runtime, request.headers.get(header_rules.TARGET))
         pieces = None if request.method == "HEAD" else client.body_pieces(None)
         is_chunked = request.content_length is None
         asked = TargetRequest(
@@ -145,7 +144,10 @@ def _raw_path() -> str:
 
 def _redirect(elsewhere: Elsewhere) -> Response:
     """Gin's answer to a slash too many: 301 for GET, 307 for what has a body."""
-    status, words = (301, "Moved Permanently") if request.method == "GET" else (307, "")
+    is_moved = request.method == "GET" and not request.path.startswith("//")
+    status, words = (301, "Moved Permanently") if is_moved else (307, "Temporary Redirect")
+    if request.method != "GET":
+        words = ""
     text = f'<a href="{elsewhere.path}">{words}</a>.\n\n' if words else ""
     response = plain_response(status, text, [("Location", elsewhere.path)])
     if text:

@@ -6,6 +6,7 @@ so that every error has Ollama's own words.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.parser import BytesHeaderParser
@@ -13,6 +14,9 @@ from email.parser import BytesHeaderParser
 import zstandard
 
 from foreman.core.queues import RUNNER_OPTIONS
+
+# Go's spellings of no time at all.
+_ZERO_DURATION = re.compile(r"[-+]?(0|((0+\.?0*|\.0+)(ns|us|µs|μs|ms|s|m|h))+)")  # both micro signs
 
 # What Ollama itself accepts behind `Content-Encoding: zstd`.
 ZSTD_LIMIT_BYTES = 20 * 1024 * 1024
@@ -29,9 +33,17 @@ class Look:
 
 
 def look(
-    body: bytes, *, streams_by_default: bool, content_type: str = "", content_encoding: str = ""
+    body: bytes,
+    *,
+    streams_by_default: bool,
+    has_options: bool = True,
+    content_type: str = "",
+    content_encoding: str = "",
 ) -> Look | None:
-    """Return what the body asks for, or None when only a target can say what it is."""
+    """Return what the body asks for, or None when only a target can say what it is.
+
+    `has_options`: whether the route reads runner options; those of `/v1` do not.
+    """
     if content_encoding == "zstd":
         unpacked = _unpack(body)
         if unpacked is None:
@@ -41,7 +53,7 @@ def look(
         model = _form_value(body, content_type, "model")
         return Look(model, streams=False) if model else None
     fields = _first_object(body)
-    return None if fields is None else _look_at(fields, streams_by_default)
+    return None if fields is None else _look_at(fields, streams_by_default, has_options)
 
 
 def named_model(body: bytes) -> str:
@@ -51,7 +63,9 @@ def named_model(body: bytes) -> str:
     return model if isinstance(model, str) else ""
 
 
-def _look_at(fields: Mapping[str, object], streams_by_default: bool) -> Look | None:
+def _look_at(
+    fields: Mapping[str, object], streams_by_default: bool, has_options: bool
+) -> Look | None:
     model, stream = fields.get("model"), fields.get("stream")
     options = fields.get("options")
     if not isinstance(model, str) or not model.strip():
@@ -70,7 +84,7 @@ def _look_at(fields: Mapping[str, object], streams_by_default: bool) -> Look | N
     return Look(
         model=model,
         streams=streams_by_default if stream is None else stream,
-        runner_options=runner,
+        runner_options=runner if has_options else {},
         is_unload=_is_unload(fields),
     )
 
@@ -80,7 +94,9 @@ def _is_unload(fields: Mapping[str, object]) -> bool:
     keep_alive = fields.get("keep_alive")
     if has_work or keep_alive is None or isinstance(keep_alive, bool):
         return False
-    return keep_alive in (0, "0", "0s", "0m", "0h")
+    if isinstance(keep_alive, str):
+        return _ZERO_DURATION.fullmatch(keep_alive) is not None
+    return keep_alive == 0
 
 
 def _first_object(body: bytes) -> dict[str, object] | None:
@@ -92,7 +108,12 @@ def _first_object(body: bytes) -> dict[str, object] | None:
         return None
     if not isinstance(value, dict):
         return None
-    return {key.lower(): item for key, item in value.items()}
+    return {_folded(key): item for key, item in value.items()}
+
+
+def _folded(key: str) -> str:
+    # Go compares keys by simple folding: besides case, the long s is an s.
+    return key.lower().replace("\N{LATIN SMALL LETTER LONG S}", "s")
 
 
 def _fold(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -114,7 +135,7 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_fold, parse_constant=_no_constant
 
 def _unpack(body: bytes) -> bytes | None:
     try:
-        with zstandard.ZstdDecompressor().stream_reader(body) as reader:
+        with zstandard.ZstdDecompressor().stream_reader(body, read_across_frames=True) as reader:
             unpacked = reader.read(ZSTD_LIMIT_BYTES + 1)
     except zstandard.ZstdError:
         return None

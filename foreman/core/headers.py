@@ -8,6 +8,9 @@ from collections.abc import Iterable
 
 from foreman.core.frames import Headers
 
+JOB_ID = "X-Foreman-Job-Id"
+TARGET = "X-Foreman-Target"
+
 _HOP_BY_HOP = frozenset(
     {
         "connection",
@@ -36,12 +39,19 @@ _NOT_TO_CLIENT = _HOP_BY_HOP | {"date", "server"}
 
 def for_target(headers: Iterable[tuple[str, str]]) -> Headers:
     """The client's headers as a target gets them."""
-    return [(name, value) for name, value in headers if name.lower() not in _NOT_TO_TARGET]
+    return _without(_NOT_TO_TARGET, list(headers))
 
 
 def for_client(headers: Iterable[tuple[str, str]]) -> Headers:
     """A target's headers as the client gets them."""
-    return [(name, value) for name, value in headers if name.lower() not in _NOT_TO_CLIENT]
+    return _without(_NOT_TO_CLIENT, list(headers))
+
+
+def _without(dropped: frozenset[str], headers: Headers) -> Headers:
+    named = (value for name, value in headers if name.lower() == "connection")
+    # What `Connection` names is hop-by-hop, too.
+    dropped = dropped | {name.strip().lower() for value in named for name in value.split(",")}
+    return [(name, value) for name, value in headers if name.lower() not in dropped]
 
 
 def find(headers: Iterable[tuple[str, str]], name: str) -> str | None:

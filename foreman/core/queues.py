@@ -32,6 +32,8 @@ RUNNER_OPTIONS = frozenset(
 _DEFAULT_HOST, _DEFAULT_NAMESPACE, _DEFAULT_TAG = "registry.ollama.ai", "library", "latest"
 _PART = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,79}")
 _NAMESPACE = re.compile(r"[a-z0-9_][a-z0-9_-]{0,79}")
+# What Go's TrimSpace trims; Python's strip would trim more.
+_GO_SPACE = " \t\n\v\f\r\x85\xa0"
 _HOST = re.compile(r"[a-z0-9_][a-z0-9_.:-]{0,349}")
 
 
@@ -45,11 +47,12 @@ class Residency:
     @property
     def queue(self) -> str:
         """The Celery queue of this residency, safe on every broker."""
-        name = QUEUE_PREFIX + quote(self.model, safe="-._~")
+        name = QUEUE_PREFIX + quote(self.model, safe="-._")  # no "~": it marks what was added
         if self.options:
-            name += "." + _digest(self.options)
+            name += "~" + _digest(self.options)
         if len(name) > _QUEUE_NAME_LIMIT:
-            name = name[: _QUEUE_NAME_LIMIT - 9] + "." + _digest(self.model + self.options)
+            whole = _digest(self.model + self.options)
+            name = name[: _QUEUE_NAME_LIMIT - len(whole) - 2] + "~~" + whole
         return name
 
 
@@ -65,9 +68,18 @@ class Wakeup:
 
 def residency_of(model: str, runner_options: Mapping[str, object]) -> Residency:
     """The residency of a request for the canonical `model` with these runner options."""
-    if not runner_options:
+    options = {name: _plain(value) for name, value in runner_options.items()}
+    # The one value that Ollama itself takes for "as it is".
+    if options.get("num_gpu") == -1:
+        del options["num_gpu"]
+    if not options:
         return Residency(model)
-    return Residency(model, json.dumps(runner_options, sort_keys=True, separators=(",", ":")))
+    return Residency(model, json.dumps(options, sort_keys=True, separators=(",", ":")))
+
+
+def _plain(value: object) -> object:
+    """One spelling a number: 4096.0 and 4.096e3 are 4096 to Ollama."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def canonical_name(name: str) -> str | None:
@@ -76,8 +88,12 @@ def canonical_name(name: str) -> str | None:
     None when Ollama would call the name invalid. `M`, `m:latest`, `library/m` and
     `registry.ollama.ai/library/m:latest` all become `m:latest`.
     """
-    text = name.strip().lower()
-    text = text.removesuffix(":local")
+    text = name.strip(_GO_SPACE)
+    if not text.isascii():
+        return None
+    text = text.lower().rpartition("://")[2].removesuffix(":local")
+    if text.endswith(":local"):
+        return None
     head, slash, last = text.rpartition("/")
     model, colon, tag = last.partition(":")
     parts = head.split("/") if slash else []
@@ -102,9 +118,9 @@ def canonical_name(name: str) -> str | None:
 
 def is_cloud_name(name: str) -> bool:
     """Whether the name asks for a model that runs elsewhere and needs no GPU of ours."""
-    text = name.strip().lower()
-    return text.endswith((":cloud", "-cloud")) and ":" in text
+    tag = name.strip(_GO_SPACE).lower().rpartition("/")[2].partition(":")[2]
+    return tag == "cloud" or tag.endswith("-cloud")
 
 
 def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -52,35 +52,45 @@ def error_body(dialect: Dialect, failure: Failure, *, request_id: str = "") -> b
 
 def error_piece(framing: Framing, dialect: Dialect, failure: Failure, *, last: bytes) -> bytes:
     """What ends a stream that cannot go on; `last` is what it ended in so far."""
-    body = error_body(dialect, failure)
-    if framing is Framing.EVENTS:
-        # A half-sent event is closed first; both SDKs raise on what follows.
-        event = b"event: error\n" if dialect is Dialect.ANTHROPIC else b""
-        return _closing(last, b"\n\n") + event + b"data: " + body + b"\n\n"
-    return _closing(last.strip(b" "), b"\n") + body + b"\n"
+    return _piece(framing, dialect, error_body(dialect, failure), last)
 
 
 def told_in_band(framing: Framing, dialect: Dialect, status: int, body: bytes) -> bytes:
     """A target's error answer, for a stream whose 200 is sent already."""
-    if framing is not Framing.EVENTS:
-        line = b" ".join(body.split(b"\n")).strip()
-        if line.startswith(b"{"):
-            return line + b"\n"
-    failure = Failure(status, "target_error", _message_of(body))
+    error = _error_in(body)
+    if isinstance(error, str if dialect is Dialect.OLLAMA else dict):
+        own = json.dumps(json.loads(body), separators=(",", ":")).encode()
+        return _piece(framing, dialect, own, b"")
+    text = error if isinstance(error, str) else body.decode("utf-8", errors="replace").strip()
+    failure = Failure(status, "target_error", text or "the target gave no reason")
     return error_piece(framing, dialect, failure, last=b"")
+
+
+def _piece(framing: Framing, dialect: Dialect, body: bytes, last: bytes) -> bytes:
+    if framing is Framing.EVENTS:
+        # A half-sent event is closed first; both SDKs raise on what follows.
+        event = b"event: error\n" if dialect is Dialect.ANTHROPIC else b""
+        return _closing(last, b"\n\n") + event + b"data: " + body + b"\n\n"
+    return _closing(last.rstrip(b" ") or last, b"\n") + body + b"\n"
 
 
 def _closing(last: bytes, terminator: bytes) -> bytes:
     return b"" if not last or last.endswith(terminator) else terminator
 
 
-def _message_of(body: bytes) -> str:
-    text = body.decode("utf-8", errors="replace").strip()
+def _error_in(body: bytes) -> object:
+    """The `error` of a target's answer; None when it is no JSON object or has none."""
     try:
-        error = json.loads(text)["error"]
-        return str(error["message"] if isinstance(error, dict) else error)
-    except (ValueError, KeyError, TypeError):
-        return text or "the target gave no reason"
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return (answer.get("error") or None) if isinstance(answer, dict) else None
+
+
+def _openai_type(status: int) -> str:
+    if status == 404:
+        return "not_found_error"
+    return "api_error" if status >= 500 or status == 429 else "invalid_request_error"
 
 
 def _error(dialect: Dialect, failure: Failure, request_id: str) -> dict[str, object]:
@@ -90,6 +100,6 @@ def _error(dialect: Dialect, failure: Failure, request_id: str) -> dict[str, obj
         kind = _ANTHROPIC_TYPES.get(failure.status, "api_error")
         error: dict[str, object] = {"type": kind, "message": failure.message}
         return {"type": "error", "error": error, "request_id": request_id or None}
-    kind = "invalid_request_error" if failure.status < 500 else "api_error"
+    kind = _openai_type(failure.status)
     error = {"message": failure.message, "type": kind, "param": None, "code": failure.code}
     return {"error": error}

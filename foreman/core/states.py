@@ -13,9 +13,7 @@ class JobState(StrEnum):
 
 
 MOVES: dict[JobState, frozenset[JobState]] = {
-    JobState.QUEUED: frozenset(
-        {JobState.WORKING, JobState.CANCELLED, JobState.EXPIRED, JobState.FAILED}
-    ),
+    JobState.QUEUED: frozenset({JobState.WORKING, JobState.CANCELLED, JobState.EXPIRED}),
     # Back to queued: given back by a stopping worker, or taken from a lost one.
     JobState.WORKING: frozenset(
         {JobState.QUEUED, JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED}

@@ -51,7 +51,6 @@ log = logging.getLogger(__name__)
 
 # An end that is in the database reaches the mailbox within this time, or not at all.
 LATE_FRAMES_S = 2.0
-JOB_ID_HEADER = "X-Foreman-Job-Id"
 
 _NOTES: dict[Note, type[ForemanError]] = {
     Note.GONE: ClientLeft,
@@ -116,7 +115,7 @@ class Follower:
         return settings.keepalive_after_s if waits_visibly else float("inf")
 
     def _id_header(self) -> tuple[str, str]:
-        return (JOB_ID_HEADER, str(self._ticket.job_id))
+        return (header_rules.JOB_ID, str(self._ticket.job_id))
 
     # The two kinds of answer
 

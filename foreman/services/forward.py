@@ -18,7 +18,6 @@ from foreman.services.submit import any_target
 # How long an embedding waits for a place before it is told to come back.
 BYPASS_WAIT_S = 60.0
 LIST_LIMIT_S = 5.0
-TARGET_HEADER = "X-Foreman-Target"
 
 
 class Forwarding:
@@ -31,7 +30,7 @@ class Forwarding:
 
     def start(self) -> Answer:
         head = self._call.send(self._request)
-        headers = [*header_rules.for_client(head.headers), (TARGET_HEADER, self._target)]
+        headers = [*header_rules.for_client(head.headers), (header_rules.TARGET, self._target)]
         return Answer(head.status, headers, self._body())
 
     def _body(self) -> Iterator[bytes]:
@@ -94,7 +93,7 @@ def chosen_target(runtime: WebRuntime, wanted: str | None) -> str:
         return next(iter(runtime.targets))
     if wanted not in runtime.targets:
         known = ", ".join(runtime.targets)
-        raise RequestRefused(f"{TARGET_HEADER} names no target; there are: {known}")
+        raise RequestRefused(f"{header_rules.TARGET} names no target; there are: {known}")
     return wanted
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from foreman.errors import DatabaseUnavailable, JobCancelled, WorkerLost
 from foreman.runtime import WorkerRuntime
 from foreman.services.run import Run, Runner, check_time
-from foreman.store import jobs, targets
+from foreman.store import runs, targets
 from foreman.store.targets import Lease
 
 log = logging.getLogger(__name__)
@@ -59,31 +59,31 @@ class Keeper:
 
     def beat(self) -> None:
         """Renew the leases; stop what is cancelled, unheard, too long, or not ours any more."""
-        runs = self._runner.running()
-        for run in runs.values():
+        running = self._runner.running()
+        for run in running.values():
             check_time(run, self._runtime.settings.job_timeout_s)
         try:
-            self._renew(runs)
+            self._renew(running)
         except DatabaseUnavailable as error:
             log.warning("leases not renewed", extra={"error": str(error)})
             if time.monotonic() - self._renewed_at > self._runtime.settings.lease_s:
                 self._lose()
 
-    def _renew(self, runs: Mapping[UUID, Run]) -> None:
+    def _renew(self, running: Mapping[UUID, Run]) -> None:
         began_at = time.monotonic()
         settings = self._runtime.settings
         with self._runtime.database.statement() as connection:
             is_held = self.lease is not None and targets.renew_lease(
                 connection, self.lease, lease_s=settings.lease_s
             )
-            renewals = jobs.renew_runs(
+            renewals = runs.renew_runs(
                 connection,
-                {job_id: run.claim.fence for job_id, run in runs.items()},
+                {job_id: run.claim.fence for job_id, run in running.items()},
                 lease_s=settings.lease_s,
                 web_silence_s=settings.web_silence_s,
             )
         self._renewed_at = began_at
-        for job_id, run in runs.items():
+        for job_id, run in running.items():
             _heed(run, renewals.get(job_id))
         if self.lease is not None and not is_held:
             self._lose()
@@ -95,7 +95,7 @@ class Keeper:
         self._runner.stop_all(WorkerLost())
 
 
-def _heed(run: Run, renewal: jobs.Renewal | None) -> None:
+def _heed(run: Run, renewal: runs.Renewal | None) -> None:
     if renewal is None:
         run.stop(WorkerLost())
     elif renewal.is_cancelled or not renewal.has_listener:

@@ -8,12 +8,13 @@ channel failed. Before any byte was handed on, a failed run goes back to its que
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from uuid import UUID
 
 from foreman.adapters.channel import Outgoing
 from foreman.adapters.target import Call, TargetRequest
-from foreman.core.frames import Failure, FrameKind, encode_failure, encode_head
+from foreman.core import headers as header_rules
+from foreman.core.frames import Failure, FrameKind, Head, encode_failure, encode_head
 from foreman.core.states import JobState
 from foreman.errors import (
     ChannelLost,
@@ -27,19 +28,18 @@ from foreman.errors import (
 )
 from foreman.logs import about_job
 from foreman.runtime import WorkerRuntime
-from foreman.store import jobs
+from foreman.store import runs
 
 log = logging.getLogger(__name__)
 
 # A finish that the database does not take is tried again, then left to the reaper.
 FINISH_TRIES = 5
-JOB_ID_HEADER = "X-Foreman-Job-Id"
 
 
 class Run:
     """One claimed job on its way through the target; stopped from any thread by `stop`."""
 
-    def __init__(self, claim: jobs.Claim, call: Call) -> None:
+    def __init__(self, claim: runs.Claim, call: Call) -> None:
         self.claim = claim
         self.call = call
         self.started_at = time.monotonic()
@@ -80,7 +80,7 @@ class Runner:
         """Run a job if it still waits; `on_claim` is called when the row decided."""
         with about_job(job_id):
             with self._runtime.database.statement() as connection:
-                claim = jobs.claim_job(
+                claim = runs.claim_job(
                     connection,
                     job_id,
                     worker=self._runtime.worker,
@@ -104,7 +104,8 @@ class Runner:
     def _carry_out(self, run: Run) -> None:
         outgoing = self._open(run)
         try:
-            status = _pump(run, outgoing)
+            limit = self._runtime.settings.stream_buffer_bytes
+            status = _pump(run, outgoing, whole_limit_bytes=limit)
         except ForemanError as error:
             self._fail(run, outgoing, run.stopped_by or error)
         else:
@@ -139,9 +140,9 @@ class Runner:
             return False
         return run.claim.attempt < run.claim.max_attempts or isinstance(error, ShuttingDown)
 
-    def _give_back(self, claim: jobs.Claim, reason: str) -> bool:
+    def _give_back(self, claim: runs.Claim, reason: str) -> bool:
         with self._runtime.database.statement() as connection:
-            return jobs.give_back(connection, claim.job_id, claim.fence, reason=reason)
+            return runs.give_back(connection, claim.job_id, claim.fence, reason=reason)
 
     def _finish(
         self,
@@ -154,7 +155,7 @@ class Runner:
         for attempt in range(FINISH_TRIES):
             try:
                 with self._runtime.database.statement() as connection:
-                    is_newest = jobs.finish_run(
+                    is_newest = runs.finish_run(
                         connection,
                         run.claim.job_id,
                         run.claim.fence,
@@ -177,13 +178,21 @@ def check_time(run: Run, limit_s: float) -> None:
         run.stop(JobTooLong(f"the job ran longer than {limit_s:g} s"))
 
 
-def _pump(run: Run, outgoing: Outgoing | None) -> int:
+def _pieces(run: Run, head: Head, whole_limit_bytes: int) -> Iterator[bytes]:
+    """The body as it comes; one that has a length comes whole, so that half of it is nothing."""
+    size = int(header_rules.find(head.headers, "content-length") or -1)
+    if 0 < size <= whole_limit_bytes:
+        return iter([b"".join(run.call.chunks())])
+    return run.call.chunks()
+
+
+def _pump(run: Run, outgoing: Outgoing | None, *, whole_limit_bytes: int) -> int:
     """Send the request, pass on what comes back; returns the target's status."""
     claim = run.claim
-    headers = [*claim.headers, (JOB_ID_HEADER, str(claim.job_id))]
+    headers = [*claim.headers, (header_rules.JOB_ID, str(claim.job_id))]
     head = run.call.send(TargetRequest("POST", claim.endpoint, claim.query, headers, claim.body))
     is_head_sent = False
-    for chunk in run.call.chunks():
+    for chunk in _pieces(run, head, whole_limit_bytes):
         if not is_head_sent:
             # With the first bytes, not before: until then the job may run again unseen.
             _send(outgoing, FrameKind.HEAD, encode_head(head))

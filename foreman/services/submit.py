@@ -10,11 +10,11 @@ from foreman.adapters.inbox import Mailbox
 from foreman.core import headers as header_rules
 from foreman.core.bodies import Look, look
 from foreman.core.frames import Headers
-from foreman.core.ids import new_id
 from foreman.core.queues import Residency, Wakeup, canonical_name, is_cloud_name, residency_of
 from foreman.core.states import Source
-from foreman.core.surface import Route
+from foreman.core.surface import Dialect, Route
 from foreman.errors import NoLiveTarget, ServerBusy, ShuttingDown
+from foreman.ids import new_id
 from foreman.runtime import WebRuntime
 from foreman.store import jobs
 
@@ -76,6 +76,7 @@ def _look(request: Request) -> Look | None:
     return look(
         request.body,
         streams_by_default=request.route.streams_by_default,
+        has_options=request.route.dialect is Dialect.OLLAMA,
         content_type=header_rules.find(request.headers, "content-type") or "",
         content_encoding=header_rules.find(request.headers, "content-encoding") or "",
     )

@@ -13,7 +13,7 @@ from foreman.adapters.catalog import REFRESH_EVERY_S
 from foreman.errors import DatabaseUnavailable
 from foreman.runtime import WebRuntime
 from foreman.services.cancel import cancel
-from foreman.store import jobs, targets, upkeep
+from foreman.store import runs, targets, upkeep
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ class WebUpkeep:
             return
         with self._runtime.database.statement() as connection:
             if answering:
-                jobs.mark_answering(connection, answering)
+                runs.mark_answering(connection, answering)
             if unsent:
                 upkeep.unpublish(connection, unsent)
 

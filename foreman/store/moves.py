@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 
 from foreman.core.states import END_STATES, JobState, Source, can_move
+from foreman.errors import ForemanError
 from foreman.store.models import Event, Job
 
 _ALWAYS = (Job.id, Job.source, Job.seq, Job.attempt, Job.fence)
@@ -44,14 +45,19 @@ def move(
     to: JobState,
     *conditions: ColumnElement[bool],
     reason: ColumnElement[Any] | str | None = None,
+    failure: type[ForemanError] | None = None,
     returning: Sequence[Any] = (),
     values: dict[str, Any] | None = None,
 ) -> Move:
     """Move the matching jobs to `to`, and write an event each.
 
-    No row means that no job matched in a state that may become `to`.
+    No row means that no job matched in a state that may become `to`. With `failure` the jobs say
+    what went wrong, and its code is the reason.
     """
     changes = {"state": to.value, "seq": Job.seq + 1, **(values or {})}
+    if failure is not None:
+        reason = failure.code
+        changes |= {"error_code": failure.code, "error_message": str(failure())}
     if to in END_STATES:
         changes["ended_at"] = func.now()
     # Written into the statement: a list of parameters would have it rendered again each time.

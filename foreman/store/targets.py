@@ -75,7 +75,11 @@ def renew_lease(connection: Connection, lease: Lease, *, lease_s: float) -> bool
     """Prolong a lease; False when somebody else holds it by now."""
     statement = (
         update(Target)
-        .where(Target.name == lease.target, Target.fence == lease.fence)
+        .where(
+            Target.name == lease.target,
+            Target.fence == lease.fence,
+            Target.worker.is_not(None),  # a heartbeat after the release takes nothing back
+        )
         .values(lease_until=func.now() + timedelta(seconds=lease_s))
         .returning(Target.name)
     )
@@ -109,15 +113,21 @@ def read_targets(connection: Connection, *, grace_s: float = 0) -> list[TargetRo
 def record_swap(
     connection: Connection, lease: Lease, to_queue: str, *, reason: str, jobs_served: int
 ) -> None:
-    """Write that the lease's target now serves `to_queue`, and a line of the ledger."""
+    """Write that the lease's target now serves `to_queue`, and a line of the ledger.
+
+    Nothing is written by who does not hold the lease any more.
+    """
     before = connection.scalar(
         select(Target.resident_queue).where(Target.name == lease.target).with_for_update()
     )
-    connection.execute(
+    is_held = connection.scalar(
         update(Target)
         .where(Target.name == lease.target, Target.fence == lease.fence)
         .values(resident_queue=to_queue, resident_since=func.now())
+        .returning(Target.name)
     )
+    if is_held is None:
+        return
     connection.execute(
         insert(Swap).values(
             target=lease.target,

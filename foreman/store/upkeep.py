@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, selec
 from foreman.core.drain import Waiting
 from foreman.core.queues import Wakeup
 from foreman.core.states import JobState, Source
+from foreman.errors import ClientLeft, ForemanError, JobCancelled, WaitedTooLong, WorkerLost
 from foreman.store.models import Job, WebProcess
 from foreman.store.moves import move
 
@@ -99,18 +100,20 @@ def _web_is_gone(web_silence_s: float) -> ColumnElement[bool]:
 
 
 def _reap(
-    connection: Connection, to: JobState, *conditions: ColumnElement[bool], reason: str
+    connection: Connection,
+    to: JobState,
+    *conditions: ColumnElement[bool],
+    failure: type[ForemanError],
 ) -> list[Reaped]:
     chosen = select(Job.id).where(*conditions).limit(BATCH).with_for_update(skip_locked=True)
-    values: dict[str, Any] = {"lease_until": None}
-    if to is JobState.QUEUED:
-        values["published_at"] = None
-    else:
-        values["error_code"] = reason
-        # A newer fence than any run's: what a lost worker may still send is not believed.
-        values["fence"] = Job.fence + 1
     asked = (Job.web_id, Job.model)
-    moved = move(to, Job.id.in_(chosen), reason=reason, returning=asked, values=values)
+    if to is JobState.QUEUED:
+        changes: dict[str, Any] = {"lease_until": None, "published_at": None}
+        moved = move(to, Job.id.in_(chosen), reason=failure.code, returning=asked, values=changes)
+    else:
+        # A newer fence than any run's: what a lost worker may still send is not believed.
+        changes = {"lease_until": None, "fence": Job.fence + 1}
+        moved = move(to, Job.id.in_(chosen), failure=failure, returning=asked, values=changes)
     rows = connection.execute(moved.read())
     return [Reaped(row.id, to, row.fence, row.web_id, row.model) for row in rows]
 
@@ -124,14 +127,14 @@ def reap_abandoned(connection: Connection, *, web_silence_s: float) -> list[Reap
         JobState.CANCELLED,
         gone,
         or_(Job.state == JobState.QUEUED, and_(Job.state == JobState.WORKING, lease_is_over)),
-        reason="web_process_lost",
+        failure=ClientLeft,
     )
 
 
 def reap_expired(connection: Connection) -> list[Reaped]:
     """Expire jobs that were not started in time."""
     late = and_(Job.state == JobState.QUEUED, Job.expires_at < func.now())
-    return _reap(connection, JobState.EXPIRED, late, reason="waited_too_long")
+    return _reap(connection, JobState.EXPIRED, late, failure=WaitedTooLong)
 
 
 def reap_stalled(connection: Connection) -> list[Reaped]:
@@ -142,10 +145,10 @@ def reap_stalled(connection: Connection) -> list[Reaped]:
         JobState.CANCELLED,
         stalled,
         Job.cancel_requested_at.is_not(None),
-        reason="cancelled",
+        failure=JobCancelled,
     )
     # A client that has bytes of the lost run cannot be given those of another.
     hopeless = or_(Job.answering_at.is_not(None), Job.attempt >= Job.max_attempts)
-    failed = _reap(connection, JobState.FAILED, stalled, hopeless, reason="worker_lost")
-    queued = _reap(connection, JobState.QUEUED, stalled, reason="worker_lost")
+    failed = _reap(connection, JobState.FAILED, stalled, hopeless, failure=WorkerLost)
+    queued = _reap(connection, JobState.QUEUED, stalled, failure=WorkerLost)
     return cancelled + failed + queued

@@ -93,7 +93,8 @@ def test_the_target_gets_the_clients_bytes_and_the_client_the_targets(
 def test_a_job_is_a_celery_task_of_its_models_queue_and_its_events_are_kept(stack: Stack) -> None:
     answer = stack.post("/api/generate", {"model": "chain-a", "prompt": "x", "stream": False})
 
-    job = wait_for(lambda: next((j for j in stack.jobs()[-1:] if j["state"] == "succeeded"), None))
+    wait_for(lambda: _last_job(stack)["state"] == "succeeded")
+    job = _last_job(stack)
     assert str(job["id"]) == answer.headers["X-Foreman-Job-Id"]
     assert (job["queue"], job["target"], job["status"]) == ("model.chain-a%3Alatest", "gpu", 200)
     assert job["response_bytes"] == len(answer.body)

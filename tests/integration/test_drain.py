@@ -51,7 +51,7 @@ def test_a_queue_that_never_was_is_served_within_a_second(
 
     assert answer.status == 200
     job = stack.rows("SELECT queue, working_at - created_at AS waited FROM jobs")[0]
-    assert job["queue"].startswith("model.chain-a%3Alatest.")
+    assert job["queue"].startswith("model.chain-a%3Alatest~")
     assert job["waited"].total_seconds() < 1
 
 

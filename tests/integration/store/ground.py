@@ -9,11 +9,12 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from foreman.config import TargetSpec
-from foreman.core.ids import new_id
 from foreman.core.states import JobState
-from foreman.store import jobs, targets, upkeep
+from foreman.ids import new_id
+from foreman.store import jobs, runs, targets, upkeep
 from foreman.store.db import Database
-from foreman.store.jobs import Claim, NewJob
+from foreman.store.jobs import NewJob
+from foreman.store.runs import Claim
 from foreman.store.targets import Lease
 from tests.factories import new_job
 
@@ -46,7 +47,7 @@ class Store:
 
     def claim(self, job_id: UUID, *, worker: str = "worker1") -> Claim | None:
         return self.do(
-            jobs.claim_job,
+            runs.claim_job,
             job_id,
             worker=worker,
             target="gpu",
@@ -66,13 +67,14 @@ class Store:
             if state is JobState.CANCELLED:
                 self.do(jobs.cancel_job, job_id, reason="asked")
             else:
+                self.set(job_id, "expires_at = now() - interval '1 ms'")
                 self.do(jobs.expire_job, job_id)
             return Claim(
                 job_id=job_id, fence=0, attempt=0, max_attempts=3, endpoint="", model="",
                 web_id=None, query="", headers=[], body=b"",
             )  # fmt: skip
         claim = self.working()
-        assert self.do(jobs.finish_run, claim.job_id, claim.fence, state)
+        assert self.do(runs.finish_run, claim.job_id, claim.fence, state)
         return claim
 
     def stalled(self, **changes: Any) -> Claim:

@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from foreman.config import database_url as as_settings_read_it
 from foreman.core.states import JobState, Source
-from foreman.store import jobs, upkeep
+from foreman.store import jobs, runs, upkeep
 from foreman.store.db import Database
 from tests.factories import new_job
 from tests.integration.store.ground import Store
@@ -51,7 +51,7 @@ def live(store: Store, source: Source) -> None:
     """A whole life: three transactions."""
     web_id = store.web() if source is Source.SYNC else None
     claim = store.working(source=source, web_id=web_id)
-    store.do(jobs.finish_run, claim.job_id, claim.fence, JobState.SUCCEEDED)
+    store.do(runs.finish_run, claim.job_id, claim.fence, JobState.SUCCEEDED)
 
 
 def test_the_commits_of_a_synchronous_job_do_not_wait_for_the_disk(store: Store) -> None:
@@ -84,9 +84,11 @@ def test_a_setting_never_outlives_a_transaction_of_several_statements(store: Sto
 
 def test_no_other_move_of_a_job_accepted_with_202_is_less_durable(store: Store) -> None:
     given_back = store.working()
-    store.do(jobs.give_back, given_back.job_id, given_back.fence, reason="shutting_down")
+    store.do(runs.give_back, given_back.job_id, given_back.fence, reason="shutting_down")
     store.do(jobs.cancel_job, given_back.job_id, reason="asked")
-    store.do(jobs.expire_job, store.queued().id)
+    late = store.queued().id
+    store.set(late, "expires_at = now() - interval '1 ms'")
+    store.do(jobs.expire_job, late)
     store.stalled()
     store.do(upkeep.reap_stalled)
 

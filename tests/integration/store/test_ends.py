@@ -6,10 +6,10 @@ from uuid import UUID
 import pytest
 from sqlalchemy import event
 
-from foreman.core.ids import new_id
 from foreman.core.states import END_STATES, JobState
-from foreman.store import jobs, upkeep
-from foreman.store.jobs import Claim
+from foreman.ids import new_id
+from foreman.store import jobs, runs, upkeep
+from foreman.store.runs import Claim
 from tests.integration.store.ground import LEASE_S, WEB_SILENCE_S, Store
 
 Verb = Callable[[Store, Claim], object]
@@ -43,7 +43,7 @@ def test_a_working_job_is_asked_to_stop_and_its_worker_ends_it(store: Store) -> 
     assert store.row(claim.job_id)["cancel_requested_at"] is not None
     assert store.events(claim.job_id)[-1] == (2, "working", 1)
 
-    assert store.do(jobs.finish_run, claim.job_id, claim.fence, JobState.CANCELLED)
+    assert store.do(runs.finish_run, claim.job_id, claim.fence, JobState.CANCELLED)
     assert store.state(claim.job_id) is JobState.CANCELLED
 
 
@@ -70,7 +70,7 @@ def test_a_cancel_that_comes_too_late_says_how_the_job_ended(store: Store, end: 
 def test_a_job_that_was_cancelled_while_it_worked_does_not_run_again(store: Store) -> None:
     claim = store.working()
     cancel(store, claim.job_id)
-    store.do(jobs.give_back, claim.job_id, claim.fence, reason="shutting_down")
+    store.do(runs.give_back, claim.job_id, claim.fence, reason="shutting_down")
 
     assert store.claim(claim.job_id) is None
 
@@ -84,7 +84,7 @@ def test_a_cancel_that_meets_a_job_on_its_way_back_to_the_queue_is_not_lost(stor
         @event.listens_for(connection, "after_cursor_execute")
         def between_two_statements(*_: object) -> None:
             if next(is_first, False):
-                store.do(jobs.give_back, claim.job_id, claim.fence, reason="shutting_down")
+                store.do(runs.give_back, claim.job_id, claim.fence, reason="shutting_down")
 
         jobs.cancel_job(connection, claim.job_id, reason="client_left")
 
@@ -125,23 +125,23 @@ def test_an_expired_job_says_the_same_whoever_noticed(store: Store) -> None:
 VERBS: dict[str, Verb] = {
     "claim": lambda store, run: store.claim(run.job_id),
     "succeed": lambda store, run: store.do(
-        jobs.finish_run, run.job_id, run.fence, JobState.SUCCEEDED
+        runs.finish_run, run.job_id, run.fence, JobState.SUCCEEDED
     ),
-    "fail": lambda store, run: store.do(jobs.finish_run, run.job_id, run.fence, JobState.FAILED),
+    "fail": lambda store, run: store.do(runs.finish_run, run.job_id, run.fence, JobState.FAILED),
     "finish as cancelled": lambda store, run: store.do(
-        jobs.finish_run, run.job_id, run.fence, JobState.CANCELLED
+        runs.finish_run, run.job_id, run.fence, JobState.CANCELLED
     ),
     "give back": lambda store, run: store.do(
-        jobs.give_back, run.job_id, run.fence, reason="shutting_down"
+        runs.give_back, run.job_id, run.fence, reason="shutting_down"
     ),
     "renew": lambda store, run: store.do(
-        jobs.renew_runs,
+        runs.renew_runs,
         {run.job_id: run.fence},
         lease_s=LEASE_S,
         web_silence_s=WEB_SILENCE_S,
     ),
     "expire": lambda store, run: store.do(jobs.expire_job, run.job_id),
-    "mark answering": lambda store, run: store.do(jobs.mark_answering, [run.job_id]),
+    "mark answering": lambda store, run: store.do(runs.mark_answering, [run.job_id]),
     "unpublish": lambda store, run: store.do(upkeep.unpublish, [run.job_id]),
     "reap": lambda store, run: store.reap(),
 }

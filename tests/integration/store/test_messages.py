@@ -4,7 +4,7 @@ import pytest
 
 from foreman.core.drain import Waiting
 from foreman.core.queues import Wakeup
-from foreman.store import jobs, upkeep
+from foreman.store import runs, upkeep
 from tests.integration.store.ground import Store
 
 
@@ -150,7 +150,7 @@ def test_a_job_that_was_given_back_heads_its_queue_by_its_first_wait(store: Stor
     store.set(claim.job_id, "queued_at = now() - interval '1 h'")
     waited_since = store.row(claim.job_id)["queued_at"]
     store.queued(queue="a")
-    store.do(jobs.give_back, claim.job_id, claim.fence, reason="shutting_down")
+    store.do(runs.give_back, claim.job_id, claim.fence, reason="shutting_down")
 
     (waiting,) = store.do(upkeep.waiting_queues)
 

@@ -4,9 +4,9 @@ from functools import partial
 
 import pytest
 
-from foreman.core.ids import new_id
 from foreman.core.states import JobState
-from foreman.store import jobs, targets
+from foreman.ids import new_id
+from foreman.store import jobs, runs, targets
 from tests.integration.store.ground import LEASE_S, Store, race
 
 ROUNDS = 50
@@ -49,7 +49,7 @@ def test_a_finish_and_a_reaper_agree_on_the_end(store: Store) -> None:
         claim = store.stalled(max_attempts=1)
 
         finished, reaped = race(
-            partial(store.do, jobs.finish_run, claim.job_id, claim.fence, JobState.SUCCEEDED),
+            partial(store.do, runs.finish_run, claim.job_id, claim.fence, JobState.SUCCEEDED),
             store.reap,
         )
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from foreman.core.ids import new_id
 from foreman.core.states import JobState, Source
-from foreman.store import jobs, targets, upkeep
+from foreman.ids import new_id
+from foreman.store import jobs, runs, targets, upkeep
 from tests.integration.store.ground import WEB_SILENCE_S, Store
 
 
@@ -43,7 +43,7 @@ def test_a_stalled_job_of_the_last_attempt_fails_and_says_why(store: Store) -> N
 
 def test_a_stalled_job_whose_client_has_bytes_of_it_fails(store: Store) -> None:
     claim = store.stalled()
-    store.do(jobs.mark_answering, [claim.job_id])
+    store.do(runs.mark_answering, [claim.job_id])
 
     assert [each.state for each in stalled_now(store)] == [JobState.FAILED]
 
@@ -81,7 +81,7 @@ def test_a_lost_worker_that_comes_back_is_not_believed(store: Store) -> None:
     (reaped,) = stalled_now(store)
 
     assert reaped.fence > claim.fence
-    assert not store.do(jobs.finish_run, claim.job_id, claim.fence, JobState.SUCCEEDED)
+    assert not store.do(runs.finish_run, claim.job_id, claim.fence, JobState.SUCCEEDED)
 
 
 def test_a_reaped_job_runs_again_until_its_attempts_are_used(store: Store) -> None:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from foreman.core.ids import new_id
 from foreman.core.states import JobState, Source
-from foreman.store import jobs, targets
+from foreman.ids import new_id
+from foreman.store import jobs, runs, targets
 from tests.factories import failure, new_job
 from tests.integration.store.ground import LEASE_S, WEB_SILENCE_S, Store
 
@@ -38,7 +38,7 @@ def test_a_claim_has_all_that_the_run_needs(store: Store) -> None:
 
     claim = store.claim(job.id)
 
-    assert claim == jobs.Claim(
+    assert claim == runs.Claim(
         job_id=job.id,
         fence=1,
         attempt=1,
@@ -63,7 +63,7 @@ def test_a_body_of_twenty_mib_comes_back_byte_for_byte(store: Store) -> None:
 def test_a_whole_life_is_one_event_a_transition_without_a_gap(store: Store) -> None:
     claim = store.working()
     assert store.do(
-        jobs.finish_run,
+        runs.finish_run,
         claim.job_id,
         claim.fence,
         JobState.SUCCEEDED,
@@ -91,7 +91,7 @@ def test_a_failed_run_says_why(store: Store) -> None:
     claim = store.working()
     why = failure("the target refused", status=502, code="target_unreachable")
 
-    store.do(jobs.finish_run, claim.job_id, claim.fence, JobState.FAILED, failure=why)
+    store.do(runs.finish_run, claim.job_id, claim.fence, JobState.FAILED, failure=why)
 
     ending = store.do(jobs.read_ending, claim.job_id)
     assert ending == jobs.Ending(JobState.FAILED, "target_unreachable", "the target refused")
@@ -129,7 +129,7 @@ def test_a_job_past_its_time_is_not_claimed(store: Store) -> None:
 def test_a_run_that_was_given_back_queues_again_and_is_owed_a_message(store: Store) -> None:
     claim = store.working()
 
-    assert store.do(jobs.give_back, claim.job_id, claim.fence, reason="shutting_down")
+    assert store.do(runs.give_back, claim.job_id, claim.fence, reason="shutting_down")
 
     row = store.row(claim.job_id)
     assert (row["state"], row["published_at"], row["lease_until"]) == ("queued", None, None)
@@ -141,14 +141,14 @@ def test_a_run_that_was_given_back_keeps_its_place_in_the_queue(store: Store) ->
     claim = store.working()
     queued_at = store.row(claim.job_id)["queued_at"]
 
-    store.do(jobs.give_back, claim.job_id, claim.fence, reason="shutting_down")
+    store.do(runs.give_back, claim.job_id, claim.fence, reason="shutting_down")
 
     assert store.row(claim.job_id)["queued_at"] == queued_at
 
 
 def test_the_next_run_has_a_higher_fence_and_another_attempt(store: Store) -> None:
     first = store.working()
-    store.do(jobs.give_back, first.job_id, first.fence, reason="shutting_down")
+    store.do(runs.give_back, first.job_id, first.fence, reason="shutting_down")
 
     second = store.claim(first.job_id)
 
@@ -159,12 +159,12 @@ def test_the_next_run_has_a_higher_fence_and_another_attempt(store: Store) -> No
 
 def test_a_run_with_an_older_fence_changes_nothing(store: Store) -> None:
     old = store.working()
-    store.do(jobs.give_back, old.job_id, old.fence, reason="shutting_down")
+    store.do(runs.give_back, old.job_id, old.fence, reason="shutting_down")
     assert store.claim(old.job_id)
     before = store.row(old.job_id)
 
-    finished = store.do(jobs.finish_run, old.job_id, old.fence, JobState.SUCCEEDED)
-    given_back = store.do(jobs.give_back, old.job_id, old.fence, reason="late")
+    finished = store.do(runs.finish_run, old.job_id, old.fence, JobState.SUCCEEDED)
+    given_back = store.do(runs.give_back, old.job_id, old.fence, reason="late")
     renewed = renew(store, old)
 
     assert (finished, given_back, renewed) == (False, False, None)
@@ -173,15 +173,15 @@ def test_a_run_with_an_older_fence_changes_nothing(store: Store) -> None:
 
 def test_a_run_that_was_given_back_cannot_be_finished(store: Store) -> None:
     claim = store.working()
-    store.do(jobs.give_back, claim.job_id, claim.fence, reason="shutting_down")
+    store.do(runs.give_back, claim.job_id, claim.fence, reason="shutting_down")
 
-    assert not store.do(jobs.finish_run, claim.job_id, claim.fence, JobState.SUCCEEDED)
+    assert not store.do(runs.finish_run, claim.job_id, claim.fence, JobState.SUCCEEDED)
     assert store.state(claim.job_id) is JobState.QUEUED
 
 
-def renew(store: Store, claim: jobs.Claim) -> jobs.Renewal | None:
+def renew(store: Store, claim: runs.Claim) -> runs.Renewal | None:
     renewals = store.do(
-        jobs.renew_runs,
+        runs.renew_runs,
         {claim.job_id: claim.fence},
         lease_s=LEASE_S,
         web_silence_s=WEB_SILENCE_S,
@@ -192,7 +192,7 @@ def renew(store: Store, claim: jobs.Claim) -> jobs.Renewal | None:
 def test_a_renewal_prolongs_the_lease_from_now(store: Store) -> None:
     claim = store.stalled()
 
-    assert renew(store, claim) == jobs.Renewal(is_cancelled=False, has_listener=True)
+    assert renew(store, claim) == runs.Renewal(is_cancelled=False, has_listener=True)
 
     left = store.sql("SELECT lease_until - now() AS left FROM jobs")[0]["left"]
     assert LEASE_S - 5 < left.total_seconds() <= LEASE_S
@@ -202,7 +202,7 @@ def test_a_renewal_tells_that_the_job_is_to_be_cancelled(store: Store) -> None:
     claim = store.working()
     store.do(jobs.cancel_job, claim.job_id, reason="asked")
 
-    assert renew(store, claim) == jobs.Renewal(is_cancelled=True, has_listener=True)
+    assert renew(store, claim) == runs.Renewal(is_cancelled=True, has_listener=True)
 
 
 @pytest.mark.parametrize(("silent_s", "listens"), [(0, True), (29, True), (31, False)])
@@ -213,7 +213,7 @@ def test_a_renewal_tells_whether_somebody_listens(
     claim = store.working(web_id=web_id)
     store.silence(web_id, silent_s)
 
-    assert renew(store, claim) == jobs.Renewal(is_cancelled=False, has_listener=listens)
+    assert renew(store, claim) == runs.Renewal(is_cancelled=False, has_listener=listens)
 
 
 def test_nobody_listens_when_the_web_process_has_ended(store: Store) -> None:
@@ -221,35 +221,35 @@ def test_nobody_listens_when_the_web_process_has_ended(store: Store) -> None:
     claim = store.working(web_id=web_id)
     store.do(targets.unregister_web, web_id)
 
-    assert renew(store, claim) == jobs.Renewal(is_cancelled=False, has_listener=False)
+    assert renew(store, claim) == runs.Renewal(is_cancelled=False, has_listener=False)
 
 
 def test_runs_are_renewed_together_and_the_lost_one_is_missing(store: Store) -> None:
-    runs = [store.working() for _ in range(3)]
-    store.do(jobs.finish_run, runs[1].job_id, runs[1].fence, JobState.SUCCEEDED)
+    claims = [store.working() for _ in range(3)]
+    store.do(runs.finish_run, claims[1].job_id, claims[1].fence, JobState.SUCCEEDED)
 
     renewals = store.do(
-        jobs.renew_runs,
-        {run.job_id: run.fence for run in runs},
+        runs.renew_runs,
+        {claim.job_id: claim.fence for claim in claims},
         lease_s=LEASE_S,
         web_silence_s=WEB_SILENCE_S,
     )
 
-    assert set(renewals) == {runs[0].job_id, runs[2].job_id}
+    assert set(renewals) == {claims[0].job_id, claims[2].job_id}
 
 
 def test_a_worker_without_runs_renews_nothing(store: Store) -> None:
     store.working()
 
-    assert store.do(jobs.renew_runs, {}, lease_s=LEASE_S, web_silence_s=WEB_SILENCE_S) == {}
+    assert store.do(runs.renew_runs, {}, lease_s=LEASE_S, web_silence_s=WEB_SILENCE_S) == {}
 
 
 def test_the_first_bytes_are_noted_once_and_only_while_working(store: Store) -> None:
     claim, waits = store.working(), store.queued()
-    store.do(jobs.mark_answering, [claim.job_id, waits.id])
+    store.do(runs.mark_answering, [claim.job_id, waits.id])
     first = store.row(claim.job_id)["answering_at"]
 
-    store.do(jobs.mark_answering, [claim.job_id])
+    store.do(runs.mark_answering, [claim.job_id])
 
     assert first is not None
     assert store.row(claim.job_id)["answering_at"] == first
@@ -264,7 +264,7 @@ def test_an_unknown_job_has_no_ending(store: Store) -> None:
 def test_jobs_of_both_sources_live_the_same_life(store: Store, source: Source) -> None:
     claim = store.working(source=source)
 
-    assert store.do(jobs.finish_run, claim.job_id, claim.fence, JobState.SUCCEEDED)
+    assert store.do(runs.finish_run, claim.job_id, claim.fence, JobState.SUCCEEDED)
     assert [state for _, state, _ in store.events(claim.job_id)] == [
         "queued", "working", "succeeded",
     ]  # fmt: skip

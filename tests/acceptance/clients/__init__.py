@@ -1,0 +1,1 @@
+"""Real clients against a running foreman: what their tests share."""

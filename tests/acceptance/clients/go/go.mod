@@ -1,0 +1,3 @@
+module foreman.test/client
+
+go 1.21

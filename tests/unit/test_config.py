@@ -1,0 +1,224 @@
+"""Settings: each variable's default, what it accepts, and an error that names it."""
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from foreman.config import Settings, TargetSpec, from_env, variables
+from foreman.errors import SettingsError
+from tests.factories import environ
+from tests.stack import ROOT
+
+MIB = 1024 * 1024
+
+# variable, field, default, a good value, what is made of it, bad values
+VARIABLES: list[tuple[str, str, Any, str, Any, list[str]]] = [
+    ("FOREMAN_HOST", "host", "127.0.0.1", "::", "::", []),
+    ("PORT", "port", 11435, "80", 80, ["0", "65536", "-1", "http", "1.5"]),
+    ("WEB_CONCURRENCY", "web_processes", 1, "4", 4, ["0", "-1", "many", "1.5"]),
+    ("FOREMAN_MAX_BODY", "max_body_bytes", 128 * MIB, "1GiB", 1024 * MIB, ["0", "big", "-1"]),
+    ("FOREMAN_ALLOW_ADMIN", "allow_admin", False, "1", True, ["yes", "true", "2"]),
+    ("FOREMAN_ORIGINS", "origins", (), "https://a, http://*.b", ("https://a", "http://*.b"), []),
+    ("FOREMAN_KEEPALIVE", "keepalive", "streaming", "always", "always", ["on", "Always"]),
+    ("FOREMAN_KEEPALIVE_AFTER", "keepalive_after_s", 20.0, "2.5", 2.5, ["0", "-1", "soon"]),
+    ("FOREMAN_KEEPALIVE_EVERY", "keepalive_every_s", 15.0, "1", 1.0, ["0", "nan", "inf", "1s"]),
+    ("FOREMAN_STREAM_BUFFER", "stream_buffer_bytes", 8 * MIB, "64k", 65536, ["0", "8MB", "x"]),
+    ("FOREMAN_SYNC_WAIT", "sync_wait_s", 1800.0, "60", 60.0, ["0", "-5", "inf"]),
+    ("FOREMAN_JOB_TIMEOUT", "job_timeout_s", 1800.0, "60", 60.0, ["0", "nan", "never"]),
+    ("FOREMAN_TARGET_SILENCE", "target_silence_s", 330.0, "60", 60.0, ["0", "-inf"]),
+    ("FOREMAN_BYPASS_CONCURRENCY", "bypass_concurrency", 4, "9", 9, ["0", "x"]),
+    ("FOREMAN_MAX_ATTEMPTS", "max_attempts", 3, "1", 1, ["0", "three"]),
+    ("FOREMAN_LEASE_S", "lease_s", 15.0, "0.5", 0.5, ["0", "-1"]),
+    ("FOREMAN_SHUTDOWN_S", "shutdown_s", 20.0, "5", 5.0, ["0", "x"]),
+    ("FOREMAN_CLIENT_TIMEOUT", "client_timeout_s", 60.0, "5", 5.0, ["0", "x"]),
+    ("FOREMAN_LOG_LEVEL", "log_level", "INFO", "DEBUG", "DEBUG", ["debug", "LOUD", "7"]),
+]  # fmt: skip
+
+# Variables with rules of their own, below.
+OTHERS = {
+    "DATABASE_URL", "FOREMAN_BROKER_URL", "CLOUDAMQP_URL", "REDIS_URL", "FOREMAN_TARGETS",
+}  # fmt: skip
+
+bad_values = [(row[0], value) for row in VARIABLES for value in row[5]]
+
+
+def read(**changes: str) -> Settings:
+    return from_env(environ(**changes))
+
+
+def test_every_variable_is_tested_here() -> None:
+    known = {name for names, _, _ in variables() for name in names}
+
+    assert known == {row[0] for row in VARIABLES} | OTHERS
+
+
+@pytest.mark.parametrize("row", VARIABLES, ids=lambda row: row[0])
+def test_a_variable_that_is_unset_or_empty_has_its_default(
+    row: tuple[str, str, Any, str, Any, list[str]],
+) -> None:
+    variable, field, default, *_ = row
+
+    assert getattr(read(), field) == default
+    assert getattr(read(**{variable: ""}), field) == default
+
+
+@pytest.mark.parametrize("row", VARIABLES, ids=lambda row: row[0])
+def test_a_variable_is_read(row: tuple[str, str, Any, str, Any, list[str]]) -> None:
+    variable, field, _, good, meant, _ = row
+
+    assert getattr(read(**{variable: good}), field) == meant
+
+
+@pytest.mark.parametrize(("variable", "value"), bad_values)
+def test_a_bad_value_stops_the_start_and_names_the_variable(variable: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=rf"^{variable} is wrong: "):
+        read(**{variable: value})
+
+
+@pytest.mark.parametrize(
+    ("variable", "named"),
+    [
+        ("DATABASE_URL", "DATABASE_URL"),
+        ("FOREMAN_BROKER_URL", "FOREMAN_BROKER_URL or CLOUDAMQP_URL or REDIS_URL"),
+    ],
+)
+def test_a_required_variable_that_is_missing_is_named(variable: str, named: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{named} is not set"):
+        read(**{variable: ""})
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_the_database_is_named_as_heroku_names_it_or_as_sqlalchemy_does(scheme: str) -> None:
+    settings = read(DATABASE_URL=f"{scheme}://u:p%40@db:5432/name?sslmode=require")
+
+    assert settings.database_url == "postgresql+psycopg://u:p%40@db:5432/name?sslmode=require"
+
+
+@pytest.mark.parametrize(
+    "url", ["mysql://db/x", "sqlite:///x", "db:5432", "postgres:/x", "postgresql+asyncpg://db/x"]
+)
+def test_another_database_is_refused(url: str) -> None:
+    with pytest.raises(SettingsError, match=r"^DATABASE_URL is wrong"):
+        read(DATABASE_URL=url)
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [
+        ({"REDIS_URL": "redis://c"}, "redis://c"),
+        ({"REDIS_URL": "redis://c", "CLOUDAMQP_URL": "amqps://b"}, "amqps://b"),
+        ({"FOREMAN_BROKER_URL": "amqp://a", "CLOUDAMQP_URL": "amqps://b"}, "amqp://a"),
+        ({"FOREMAN_BROKER_URL": "redis+socket:///a", "REDIS_URL": "redis://c"}, "redis+socket:///a"),
+        ({"FOREMAN_BROKER_URL": "", "REDIS_URL": "rediss://c"}, "rediss://c"),
+    ],
+)  # fmt: skip
+def test_the_first_broker_that_is_named_is_used(given: dict[str, str], used: str) -> None:
+    settings = read(**{"FOREMAN_BROKER_URL": ""} | given)
+
+    assert settings.broker_url == used
+    assert settings.is_redis is used.startswith("redis")
+
+
+@pytest.mark.parametrize("variable", ["FOREMAN_BROKER_URL", "CLOUDAMQP_URL", "REDIS_URL"])
+@pytest.mark.parametrize("url", ["http://broker", "sqs://x", "broker:6379", "memory://"])
+def test_another_broker_is_refused_by_the_variable_that_named_it(variable: str, url: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{variable} is wrong"):
+        read(**{"FOREMAN_BROKER_URL": "", variable: url})
+
+
+def test_there_is_one_target_by_default() -> None:
+    (target,) = read().targets
+
+    assert target == TargetSpec(name="ollama", url="http://127.0.0.1:11434", slots=1)
+
+
+def test_targets_have_names_urls_and_slots() -> None:
+    settings = read(
+        FOREMAN_TARGETS="a=http://gpu1:11434?slots=4, b.2=https://gpu2/ ,c_3=http://[::1]:9,"
+    )
+
+    assert settings.targets == (
+        TargetSpec(name="a", url="http://gpu1:11434", slots=4),
+        TargetSpec(name="b.2", url="https://gpu2", slots=1),
+        TargetSpec(name="c_3", url="http://[::1]:9", slots=1),
+    )
+
+
+@pytest.mark.parametrize(
+    "targets",
+    [
+        ",", "http://gpu:11434", "=http://gpu:11434", "a b=http://gpu", "a/b=http://gpu",
+        "a=gpu:11434", "a=ftp://gpu", "a=http://", "a=http://:11434", "a=http://gpu/path",
+        "a=http://gpu:port", "a=http://gpu:70000", "a=http://gpu?slots=0", "a=http://gpu?slots=x",
+        "a=http://gpu?slots=", "a=http://gpu?places=4", "a=http://gpu?slots=4&x=1", "a=http://[::1",
+        "a=http://one,a=http://two", "a=http://one,b", "n" * 65 + "=http://gpu",
+    ],
+)  # fmt: skip
+def test_targets_that_cannot_be_meant_are_refused(targets: str) -> None:
+    with pytest.raises(SettingsError, match=r"^FOREMAN_TARGETS is wrong"):
+        read(FOREMAN_TARGETS=targets)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("1", 1), ("8388608", 8 * MIB), ("8MiB", 8 * MIB), ("8mib", 8 * MIB), ("8 MiB", 8 * MIB),
+        ("8m", 8 * MIB), ("64KiB", 65536), ("64K", 65536), ("2g", 2048 * MIB), ("2GiB", 2048 * MIB),
+    ],
+)  # fmt: skip
+def test_sizes_are_bytes_or_have_a_unit(text: str, size: int) -> None:
+    assert read(FOREMAN_MAX_BODY=text).max_body_bytes == size
+
+
+@pytest.mark.parametrize(
+    "text", ["0", "0MiB", "-1", "1.5MiB", "MiB", "8 M i B", "8TiB", "1e6", "8MiB!"]
+)
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"^FOREMAN_MAX_BODY is wrong"):
+        read(FOREMAN_MAX_BODY=text)
+
+
+@pytest.mark.parametrize("variable", ["DATABASE_URL", "FOREMAN_BROKER_URL", "FOREMAN_TARGETS"])
+@pytest.mark.parametrize("value", ["wrong://user:hunter2@host:1/x", "a=wrong://user:hunter2@host"])
+def test_an_error_tells_no_password(variable: str, value: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        read(**{variable: value})
+
+    assert "hunter2" not in str(refused.value)
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        read().port = 1  # type: ignore[misc]  # that it cannot is the test
+
+
+def test_a_silent_web_process_has_two_leases_before_its_clients_count_as_gone() -> None:
+    assert read(FOREMAN_LEASE_S="7").web_silence_s == 14
+
+
+def table() -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "foreman", "settings"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return done.stdout
+
+
+def test_the_table_names_every_variable_and_its_default() -> None:
+    rows = table().splitlines()
+
+    assert len(rows) == 2 + len(variables())
+    for row, (names, default, meaning) in zip(rows[2:], variables(), strict=True):
+        assert all(f"`{name}`" in row for name in names)
+        assert ("required" if default is None else default) in row
+        assert meaning in row
+
+
+def test_the_readme_has_the_table_as_the_settings_print_it() -> None:
+    assert table() in (ROOT / "README.md").read_text()
