@@ -1,6 +1,5 @@
 """The Celery application: `celery -A celery_app worker|inspect|events|flower`."""
 
-import os
 from typing import Any
 
 from celery import signals
@@ -8,11 +7,11 @@ from celery import signals
 from celery_app import drain, lifecycle, tasks
 from foreman import logs
 from foreman.adapters.broker import make_celery
-from foreman.config import from_env
+from foreman.config import load
 
 __all__ = ["app", "lifecycle"]
 
-_settings = from_env(os.environ)
+_settings = load()
 
 
 @signals.setup_logging.connect

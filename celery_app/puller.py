@@ -99,6 +99,10 @@ class Puller(threading.Thread):
         if lease is None and (lease := self._worker.keeper.acquire()) is None:
             self._worker.is_stopping.wait(STANDBY_S)
             return None
+        if not self._worker.runtime.catalog.is_reachable(lease.target):
+            # What waits is for other targets, or for this one when it is back.
+            self._worker.is_stopping.wait(STANDBY_S)
+            return None
         spec = self._worker.runtime.targets[lease.target].spec
         if not self._worker.slots.wait_for_free(spec.slots, 1):
             return None
@@ -140,7 +144,7 @@ class Puller(threading.Thread):
 
     def _known(self) -> set[str]:
         lease = self._worker.keeper.lease
-        if lease is None:
+        if lease is None or not self._worker.runtime.catalog.is_reachable(lease.target):
             return set()
         models = self._worker.runtime.catalog.models_of(lease.target)
         queues = {Residency(model).queue for model in models} | self._noticed
@@ -167,7 +171,7 @@ class Puller(threading.Thread):
             if time.monotonic() > notice_at:
                 notice_at = time.monotonic() + NOTICE_S
                 self._notice()
-            return not known.issuperset(self._known())
+            return not known.issuperset(self._known()) or not self._known()
 
         return self._listen(known, until=has_more)
 
@@ -222,6 +226,8 @@ class Puller(threading.Thread):
 
     def _hand(self, queue: str, message: Message) -> None:
         if queue != self.resident:
+            if self.decision.queue is None:
+                self.decision = Decision(queue, "nothing waited, and its message came first")
             self._start_visit(queue)
         self._served += 1
         slots, task_id = self._worker.slots, str(message.headers["id"])

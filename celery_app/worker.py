@@ -6,7 +6,6 @@ import threading
 from contextlib import suppress
 
 from celery_app.slots import Slots
-from foreman.adapters.catalog import REFRESH_EVERY_S
 from foreman.config import Settings
 from foreman.errors import DatabaseUnavailable, ShuttingDown
 from foreman.ids import new_id
@@ -64,5 +63,5 @@ class Worker:
     def _refresh_lists(self) -> None:
         # Not in the heartbeat: a target that hangs may not cost the lease.
         self.runtime.catalog.refresh()
-        while not self._has_ended.wait(REFRESH_EVERY_S):
+        while not self._has_ended.wait(self.runtime.catalog.refresh_every_s):
             self.runtime.catalog.refresh()

@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-import os
 import signal
 import sys
 import threading
@@ -13,7 +12,7 @@ from alembic import command
 from alembic.config import Config
 
 from foreman import logs
-from foreman.config import from_env, variables
+from foreman.config import load, variables
 from foreman.errors import DatabaseUnavailable, ForemanError
 from foreman.runtime import RelayRuntime
 from foreman.services.reap import reap
@@ -34,12 +33,13 @@ def migrate(args: argparse.Namespace) -> None:
 
 def relay(args: argparse.Namespace) -> None:
     """Publish what is owed, reap what is lost, until SIGTERM."""
-    settings = from_env(os.environ)
+    settings = load()
     logs.configure(settings.log_level)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     runtime = RelayRuntime(settings)
+    log.info("relay started")
     publishing = Relay(runtime)
     reaping = threading.Thread(
         target=_repeat, args=(stop, "reap", REAP_EVERY_S, lambda: reap(runtime)), name="reaper"

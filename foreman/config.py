@@ -1,11 +1,13 @@
 """Settings: what the environment decides, read once, checked, frozen and passed on.
 
-Only the entry points (`wsgi`, `celery_app`, `migrations/env`, the CLI) call `from_env`. The
+Only the entry points (`wsgi`, `celery_app`, the CLI, …) call `load` and see the environment. The
 README's table of variables is made from the fields below, so it cannot go stale.
 """
 
 import dataclasses
+import os
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -256,6 +258,14 @@ def from_env(environ: Mapping[str, str]) -> Settings:
     return Settings(
         **{field.name: _read(field.metadata, environ) for field in dataclasses.fields(Settings)}
     )
+
+
+def load() -> Settings:
+    """For entry points: the settings of this process, or its end with a sentence that says why."""
+    try:
+        return from_env(os.environ)
+    except SettingsError as error:
+        sys.exit(f"foreman: {error}")
 
 
 def _read(row: Mapping[str, Any], environ: Mapping[str, str]) -> Any:

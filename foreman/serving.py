@@ -6,9 +6,9 @@ from typing import Any
 
 import gevent
 
-from foreman.config import from_env
+from foreman.config import load
 
-_settings = from_env(os.environ)
+_settings = load()
 
 # A Heroku dyno is reached from outside itself; everywhere else that must be asked for.
 _host = "0.0.0.0" if "DYNO" in os.environ and "FOREMAN_HOST" not in os.environ else _settings.host

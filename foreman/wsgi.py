@@ -3,7 +3,6 @@
 gunicorn's gevent worker has patched the standard library before it imports this module.
 """
 
-import os
 from contextlib import suppress
 
 import psycopg.waiting
@@ -12,7 +11,7 @@ from gevent import monkey
 from foreman import logs
 from foreman.adapters.inbox import Note
 from foreman.api import create_app
-from foreman.config import from_env
+from foreman.config import load
 from foreman.errors import DatabaseUnavailable
 from foreman.runtime import WebRuntime
 from foreman.services.upkeep import WebUpkeep
@@ -22,7 +21,7 @@ CHANNEL_LIMIT_S = 15
 if monkey.is_module_patched("socket") and psycopg.waiting.wait is psycopg.waiting.wait_c:
     raise RuntimeError("psycopg was imported before gevent patched: every query would block")
 
-_settings = from_env(os.environ)
+_settings = load()
 logs.configure(_settings.log_level)
 
 _runtime = WebRuntime(_settings)

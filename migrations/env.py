@@ -22,10 +22,13 @@ STATEMENT_LIMIT = "10min"
 
 
 def _url() -> str:
+    text = os.environ.get("DATABASE_URL")
+    if not text:
+        raise SettingsError("DATABASE_URL is not set")
     try:
-        return database_url(os.environ["DATABASE_URL"])
-    except (KeyError, ValueError) as exc:
-        raise SettingsError(f"DATABASE_URL is missing or wrong: {exc}") from exc
+        return database_url(text)
+    except ValueError as exc:
+        raise SettingsError(f"DATABASE_URL is wrong: {exc}") from exc
 
 
 def run() -> None:

@@ -15,8 +15,9 @@ from foreman.errors import TargetError
 log = logging.getLogger(__name__)
 
 FETCH_LIMIT_S = 3.0
-# How often a process that serves should call `refresh`.
+# How often a process that serves should call `refresh`, and how often while a target is away.
 REFRESH_EVERY_S = 5.0
+REFRESH_LOST_EVERY_S = 1.0
 # A name that nobody has is asked for again at most this often.
 MISS_PAUSE_S = 1.0
 
@@ -51,6 +52,20 @@ class Catalog:
     def reachable(self) -> tuple[str, ...]:
         """The targets that answered last time, in the order of the settings."""
         return tuple(name for name, listing in self._listings.items() if listing.is_reachable)
+
+    @property
+    def refresh_every_s(self) -> float:
+        """How long the lists are good for now."""
+        is_whole = len(self.reachable) == len(self._clients)
+        return REFRESH_EVERY_S if is_whole else REFRESH_LOST_EVERY_S
+
+    def is_reachable(self, target: str) -> bool:
+        """Whether the target answered last time."""
+        return self._listings[target].is_reachable
+
+    def lose(self, target: str) -> None:
+        """A target refused a connection: it is away until it is seen again."""
+        self._listings[target] = Listing(self._listings[target].models, is_reachable=False)
 
     def find(self, model: str) -> Placement | None:
         """Where a model (by its canonical name) is; asks the targets when nobody had it."""

@@ -31,7 +31,8 @@ class Operations:
         }
         problems = {name: problem for name, check in checks.items() if (problem := check())}
         status = {name: problems.get(name, "ok") for name in checks}
-        return jsonify(ready=not problems, **status), 503 if problems else 200
+        code = 503 if problems else 200
+        return jsonify(ready=not problems, live_targets=sorted(self._live()), **status), code
 
     def _database(self) -> str:
         try:
@@ -44,10 +45,10 @@ class Operations:
         return "" if self._runtime.inbox.is_consuming else "the reply queue is not connected"
 
     def _targets(self) -> str:
-        # What a request would be judged by, not what the database says this moment.
-        leased = self._runtime.leased
-        if not leased:
+        if not self._runtime.leased:
             return "no worker drives a target"
-        if leased.isdisjoint(self._runtime.catalog.reachable):
-            return "no target that a worker drives answers"
-        return ""
+        return "" if self._live() else "no target that a worker drives answers"
+
+    def _live(self) -> frozenset[str]:
+        # What a request would be judged by, not what the database says this moment.
+        return self._runtime.leased.intersection(self._runtime.catalog.reachable)

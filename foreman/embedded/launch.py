@@ -4,6 +4,7 @@ Servers and targets that the environment names are used as they are; what it doe
 started here and stops with us.
 """
 
+import shlex
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -57,6 +58,7 @@ class Launch:
         self._migrate()
         flower_url = self._start_processes()
         self._wait_ready()
+        self._write_env()
         say(
             report.ready(
                 self._settings, self._places, is_simulated=is_simulated, flower_url=flower_url
@@ -155,6 +157,9 @@ class Launch:
         return None if taken else f"http://127.0.0.1:{port}"
 
     def _wait_ready(self) -> None:
+        for target in self._settings.targets:
+            if not ollama.is_ollama(target.url):
+                say(f"target {target.name} at {target.url} does not answer; waiting for it")
         url = f"http://127.0.0.1:{self._settings.port}/readyz"
         last: list[probe.Answer | None] = [None]
 
@@ -168,6 +173,15 @@ class Launch:
         ends = [log_end(self._places.log(name)) for name in ("web", "worker1", "relay")]
         first = f"not ready after {READY_TIMEOUT_S:g} s: /readyz answers {answer}"
         raise StartFailed("\n".join([first, *ends]))
+
+    def _write_env(self) -> None:
+        """What `celery -A celery_app …` needs to know in another terminal."""
+        names = ("DATABASE_URL", "FOREMAN_BROKER_URL", "FOREMAN_TARGETS", "PORT")
+        lines = [
+            f"export {name}={shlex.quote(self._env[name])}\n" for name in names if name in self._env
+        ]
+        self._places.env_file.touch(mode=0o600)
+        self._places.env_file.write_text("".join(lines))
 
     def _command(self, name: str, argv: tuple[str, ...], *, is_needed: bool = True) -> Command:
         log = self._places.log(name)

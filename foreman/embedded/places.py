@@ -45,6 +45,11 @@ class Places:
     def logs(self) -> Path:
         return self.data / "logs"
 
+    @property
+    def env_file(self) -> Path:
+        """What another terminal sources to reach the private servers."""
+        return self.data / "env"
+
     def log(self, name: str) -> Path:
         return self.logs / f"{name}.log"
 

@@ -23,6 +23,7 @@ def ready(settings: Settings, places: Places, *, is_simulated: bool, flower_url:
         )
     lines.append(f"  data    {places.data}")
     lines.append(f"  logs    {places.logs}")
+    lines.append(f"  celery  . {places.env_file} && .venv/bin/celery -A celery_app inspect drain")
     if flower_url:
         lines.append(f"  flower  {flower_url}")
     model = ollama.a_model(settings.targets[0].url)

@@ -24,6 +24,7 @@ from foreman.errors import (
     JobTooLong,
     ShuttingDown,
     StreamBroken,
+    TargetUnreachable,
     WorkerLost,
 )
 from foreman.logs import about_job
@@ -39,8 +40,9 @@ FINISH_TRIES = 5
 class Run:
     """One claimed job on its way through the target; stopped from any thread by `stop`."""
 
-    def __init__(self, claim: runs.Claim, call: Call) -> None:
+    def __init__(self, claim: runs.Claim, target: str, call: Call) -> None:
         self.claim = claim
+        self.target = target
         self.call = call
         self.started_at = time.monotonic()
         self.sent_bytes = 0
@@ -92,7 +94,7 @@ class Runner:
             if claim is None:
                 log.debug("job is not waiting any more")
                 return
-            run = Run(claim, self._runtime.targets[target].call())
+            run = Run(claim, target, self._runtime.targets[target].call())
             with self._lock:
                 self._runs[job_id] = run
             try:
@@ -111,6 +113,9 @@ class Runner:
         else:
             _send(outgoing, FrameKind.END)
             self._finish(run, JobState.SUCCEEDED, status=status)
+            took_s = round(time.monotonic() - run.started_at, 3)
+            facts = {"model": run.claim.model, "status": status, "bytes": run.sent_bytes}
+            log.info("run ended", extra=facts | {"seconds": took_s})
         finally:
             run.call.close()
             if outgoing is not None:
@@ -126,6 +131,8 @@ class Runner:
         claim = run.claim
         failure = Failure(error.status, error.code, str(error))
         log.info("run failed", extra={"code": failure.code, "error": failure.message})
+        if isinstance(error, TargetUnreachable):
+            self._runtime.catalog.lose(run.target)
         if isinstance(error, WorkerLost):
             return  # fenced off: somebody else tells its end
         if self._may_run_again(run, error) and self._give_back(claim, error.code):

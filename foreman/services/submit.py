@@ -67,7 +67,8 @@ def place(runtime: WebRuntime, request: Request) -> Queued | Direct:
         return Direct(any_target(runtime))
     if looked.is_unload or found.is_remote:
         return Direct(found.targets[0])
-    if runtime.leased.isdisjoint(found.targets):
+    live = runtime.leased.intersection(runtime.catalog.reachable)
+    if live.isdisjoint(found.targets):
         raise NoLiveTarget
     return Queued(residency_of(model, looked.runner_options), looked.streams)
 

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from uuid import UUID
 
-from foreman.adapters.catalog import REFRESH_EVERY_S
 from foreman.errors import DatabaseUnavailable
 from foreman.runtime import WebRuntime
 from foreman.services.cancel import cancel
@@ -29,11 +28,6 @@ class WebUpkeep:
         self._runtime = runtime
         self._is_closing = threading.Event()
         self._due_at = {self._beat: 0.0, self._refresh_lists: 0.0, self._read_targets: 0.0}
-        self._every_s = {
-            self._beat: runtime.settings.lease_s / BEATS_PER_LEASE,
-            self._refresh_lists: REFRESH_EVERY_S,
-            self._read_targets: TARGETS_EVERY_S,
-        }
         self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
 
     def start(self) -> None:
@@ -54,8 +48,15 @@ class WebUpkeep:
             for duty, due_at in self._due_at.items():
                 if time.monotonic() >= due_at:
                     self._do(duty)
-                    self._due_at[duty] = time.monotonic() + self._every_s[duty]
+                    self._due_at[duty] = time.monotonic() + self._every_s(duty)
             self._do(self._write_notes)
+
+    def _every_s(self, duty: Callable[[], None]) -> float:
+        return {
+            self._beat: self._runtime.settings.lease_s / BEATS_PER_LEASE,
+            self._refresh_lists: self._runtime.catalog.refresh_every_s,
+            self._read_targets: TARGETS_EVERY_S,
+        }[duty]
 
     def _do(self, duty: Callable[[], None]) -> None:
         try:

@@ -7,8 +7,9 @@ in a transaction. Errors of the driver become `DatabaseUnavailable` here and now
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, Engine, create_engine, text
-from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError
+import psycopg
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import DisconnectionError, InterfaceError, OperationalError, TimeoutError
 
 from foreman.errors import DatabaseUnavailable
 
@@ -31,12 +32,12 @@ class Database:
             pool_size=pool_size,
             max_overflow=pool_size,
             pool_timeout=POOL_LIMIT_S,
-            pool_pre_ping=True,
             # The connection used last is the one with the statements prepared and the pages warm.
             pool_use_lifo=True,
             pool_recycle=1800,
             connect_args={"connect_timeout": CONNECT_LIMIT_S, "options": _OPTIONS},
         )
+        event.listen(self._engine, "checkout", _check)
         self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @contextmanager
@@ -58,6 +59,19 @@ class Database:
 
     def close(self) -> None:
         self._engine.dispose()
+
+
+def _check(connection: psycopg.Connection, *_: object) -> None:
+    """Let the pool replace a connection that the server has closed.
+
+    It looks at what has arrived and sends nothing: `pool_pre_ping` would cost every request three
+    round trips.
+    """
+    try:
+        connection.pgconn.consume_input()  # may be the server's farewell
+        connection.pgconn.consume_input()  # then this is the end
+    except psycopg.OperationalError as exc:
+        raise DisconnectionError from exc
 
 
 @contextmanager

@@ -91,6 +91,7 @@ def test_two_targets_are_driven_by_two_workers_and_show_one_list(
     first = new_ollama(models="one=1GiB,both=1GiB", tokens_per_s=200)
     second = new_ollama(models="two=1GiB,both=1GiB", tokens_per_s=200)
     stack = new_stack(first, second, workers=2)
+    wait_for(lambda: len(json.loads(stack.get("/readyz").body)["live_targets"]) == 2)
 
     answers = [stack.post("/api/chat", chat(model, stream=False)) for model in ("one", "two")]
 
@@ -115,3 +116,29 @@ def test_swaps_are_written_down(new_stack: NewStack, new_ollama: NewOllama) -> N
         ("model.chain-b%3Alatest", "drained", 2),
     ]
     wait_for(lambda: {job["state"] for job in stack.jobs()} == {"succeeded"})
+
+
+def test_a_short_outage_of_the_target_fails_no_waiting_job(
+    new_stack: NewStack, new_ollama: NewOllama
+) -> None:
+    ollama = new_ollama(tokens_per_s=200)
+    stack = new_stack(ollama)
+    ollama.fault("refuse", seconds=3)
+
+    waiting = Background(stack.url, body=chat(stream=False))
+
+    assert waiting.result()[0] == 200
+    assert stack.jobs()[0]["attempt"] <= 2
+
+
+def test_a_dead_target_leaves_its_jobs_to_the_one_that_lives(
+    new_stack: NewStack, new_ollama: NewOllama
+) -> None:
+    first, second = (new_ollama(models="both=1GiB", tokens_per_s=200) for _ in range(2))
+    stack = new_stack(first, second, workers=2)
+    wait_for(lambda: len(json.loads(stack.get("/readyz").body)["live_targets"]) == 2)
+
+    first.stop()
+
+    answers = [stack.post("/api/chat", chat("both", stream=False)) for _ in range(6)]
+    assert [answer.status for answer in answers] == [200] * 6

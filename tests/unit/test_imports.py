@@ -49,7 +49,7 @@ OUTSIDE = {
     "requests", "select", "socket", "sqlalchemy", "subprocess", "threading", "time", "urllib3",
 }  # fmt: skip
 
-SEES_ENVIRONMENT = {"wsgi", "serving", "celery_app", "__main__", "embedded", "migrations"}
+SEES_ENVIRONMENT = {"config", "serving", "embedded", "migrations"}
 
 IGNORE = re.compile(r"#\s*(type:\s*ignore|noqa)(?P<codes>\[[\w, -]+\]|:\s*[A-Z]+\d+[A-Z\d, ]*)?")
 
