@@ -77,6 +77,6 @@ def inspect_drain(state: Any) -> dict[str, Any]:
     return {
         "target": lease.target if lease else None,
         "running": [str(job_id) for job_id in worker.runner.running()],
-        "resident_queue": puller.resident if puller else None,
+        "resident_queue": worker.visit.queue,
         "reason": puller.decision.reason if puller else "not started",
     }

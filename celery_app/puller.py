@@ -41,20 +41,19 @@ class Puller(threading.Thread):
         self._worker = worker
         self._hand_over = hand_over
         self._settings = worker.runtime.settings
+        self._visit = worker.visit
         self._is_closed = threading.Event()
         self._connection: Connection
         self._declared: set[str] = set()
         self._noticed: set[str] = set()  # queues of runner options, which no list names
-        self._served = 0
-        self.resident: str | None = None
         self.decision = Decision(None, "just started")
 
     # From other threads
 
     def queues(self) -> list[str]:
         """What this worker listens to now: the resident queue in a visit, all queues else."""
-        if self.resident and self._worker.slots.running:
-            return [self.resident]
+        if self._visit.queue and self._worker.slots.running:
+            return [self._visit.queue]
         return sorted(self._known())
 
     def close(self) -> None:
@@ -106,19 +105,19 @@ class Puller(threading.Thread):
         spec = self._worker.runtime.targets[lease.target].spec
         if not self._worker.slots.wait_for_free(spec.slots, 1):
             return None
-        if self.resident is not None:
-            message = self._get(self.resident)
+        if self._visit.queue is not None:
+            message = self._get(self._visit.queue)
             if message is not None:
-                return self.resident, message
+                return self._visit.queue, message
             if self._worker.slots.running:
-                return self._listen([self.resident], until=self._visit_is_over)
+                return self._listen([self._visit.queue], until=self._visit_is_over)
         return self._begin_visit()
 
     def _begin_visit(self) -> Pulled | None:
         """The resident queue is drained and nothing runs: go to another, or listen to all."""
-        waiting = [each for each in self._waiting() if each.queue != self.resident]
+        waiting = [each for each in self._waiting() if each.queue != self._visit.queue]
         while True:
-            self.decision = decide(resident=self.resident, running=0, waiting=waiting)
+            self.decision = decide(resident=self._visit.queue, running=0, waiting=waiting)
             queue = self.decision.queue
             if queue is None:
                 return self._listen_to_all()
@@ -148,7 +147,7 @@ class Puller(threading.Thread):
             return set()
         models = self._worker.runtime.catalog.models_of(lease.target)
         queues = {Residency(model).queue for model in models} | self._noticed
-        return queues | ({self.resident} if self.resident else set())
+        return queues | ({self._visit.queue} if self._visit.queue else set())
 
     # Broker
 
@@ -225,11 +224,11 @@ class Puller(threading.Thread):
     # Hand over
 
     def _hand(self, queue: str, message: Message) -> None:
-        if queue != self.resident:
+        if queue != self._visit.queue:
             if self.decision.queue is None:
                 self.decision = Decision(queue, "nothing waited, and its message came first")
             self._start_visit(queue)
-        self._served += 1
+        self._visit.jobs_served += 1
         slots, task_id = self._worker.slots, str(message.headers["id"])
         settle_message = message.ack_log_error
 
@@ -250,7 +249,7 @@ class Puller(threading.Thread):
                     connection,
                     lease,
                     queue,
-                    reason="first" if self.resident is None else "drained",
-                    jobs_served=self._served,
+                    reason="first" if self._visit.queue is None else "drained",
+                    jobs_served=self._visit.jobs_served,
                 )
-        self.resident, self._served = queue, 0
+        self._visit.queue, self._visit.jobs_served = queue, 0

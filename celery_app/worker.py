@@ -4,6 +4,7 @@ import logging
 import sys
 import threading
 from contextlib import suppress
+from dataclasses import dataclass
 
 from celery_app.slots import Slots
 from foreman.config import Settings
@@ -19,6 +20,14 @@ log = logging.getLogger(__name__)
 SWITCH_S = 0.0005
 
 
+@dataclass
+class Visit:
+    """What the target serves: a model queue, and how many of its jobs so far."""
+
+    queue: str | None = None
+    jobs_served: int = 0
+
+
 class Worker:
     """A worker process: its runtime, its running jobs, its lease, its slots."""
 
@@ -30,6 +39,8 @@ class Worker:
         self.runner = Runner(self.runtime)
         self.keeper = Keeper(self.runtime, self.runner)
         self.slots = Slots()
+        # Here and not in the puller: a lost connection to the broker changes nothing on the GPU.
+        self.visit = Visit()
         self.is_stopping = threading.Event()
         self._has_ended = threading.Event()
         for duty in (self._beat, self._refresh_lists):
