@@ -25,13 +25,9 @@ class DrainStep(bootsteps.StartStopStep):
 
     def start(self, consumer: Any) -> None:
         self._close_puller()
-        handler = consumer.create_task_handler()
-
-        def hand_over(message: Any) -> None:
-            # Celery's own loop handles its messages; without one it is this thread's.
-            consumer.call_soon(handler, message) if consumer.hub else handler(message)
-
-        self.puller = Puller(self.worker, hand_over)
+        # Called in the puller's thread, not by way of Celery's loop: it only hands the task to the
+        # pool and its event to a buffer, and the loop would have to wake up for it.
+        self.puller = Puller(self.worker, consumer.create_task_handler())
         self.puller.start()
 
     def stop(self, consumer: Any) -> None:

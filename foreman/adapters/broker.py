@@ -120,18 +120,26 @@ def model_queue(name: str) -> Queue:
 
 def send_wakeup(app: Celery, producer: Producer, wakeup: Wakeup) -> None:
     """Send the message of one job and wait, within a limit, until the broker has it."""
-    app.send_task(
+    job_id = str(wakeup.job_id)
+    message = app.amqp.create_task_message(
+        job_id,
         RUN_JOB,
-        args=[str(wakeup.job_id)],
-        task_id=str(wakeup.job_id),
-        queue=model_queue(wakeup.queue),  # type: ignore[arg-type]  # Celery takes a Queue, too
+        args=[job_id],
+        reply_to=str(wakeup.web_id or ""),
         # Flower shows the model; the message carries an id and never a prompt.
         shadow=f"{RUN_JOB} {wakeup.model}",
-        reply_to=str(wakeup.web_id or ""),
-        producer=producer,
+        root_id=job_id,
+        create_sent_event=True,
+        ignore_result=True,
+    )
+    # What `send_task` ends in; its routing and its result object are not needed.
+    app.amqp.send_task_message(
+        producer,
+        RUN_JOB,
+        message,
+        queue=model_queue(wakeup.queue),
         retry=False,
         confirm_timeout=PUBLISH_LIMIT_S,
-        add_to_parent=False,
     )
 
 

@@ -6,7 +6,7 @@ Nothing is added to, taken from or decoded in a body. Errors of the HTTP library
 
 import socket
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -79,10 +79,15 @@ class Call:
         self._silence_s = silence_s
         self._raw: HTTPResponse | None = None
         self._socket: socket.socket | None = None
+        self._on_sent: Callable[[], None] = _nothing
         self.is_aborted = False
 
-    def send(self, request: TargetRequest) -> Head:
-        """Send the request and wait for status and headers."""
+    def send(self, request: TargetRequest, *, on_sent: Callable[[], None] | None = None) -> Head:
+        """Send the request and wait for status and headers.
+
+        `on_sent` is called in between, when the request is out: it costs no time of its own.
+        """
+        self._on_sent = on_sent or _nothing
         _current.call = self
         try:
             response = self._adapter.send(
@@ -124,11 +129,12 @@ class Call:
         if self._raw is not None:
             self._raw.close()
 
-    def connected(self, sock: socket.socket) -> None:
-        """Remember the socket that carries this call; called when the request is out."""
+    def is_out(self, sock: socket.socket) -> None:
+        """The request is out, and `sock` carries this call."""
         self._socket = sock
         if self.is_aborted:
             self.abort()
+        self._on_sent()
 
     def _translate(self, exc: Exception) -> TargetError:
         name = self._target.name
@@ -140,6 +146,10 @@ class Call:
         if isinstance(exc, timeouts) or isinstance(reason, timeouts):
             return TargetTimeout(f"target {name} was silent for {self._silence_s:g} s")
         return TargetCut(f"target {name} closed the connection before its answer was whole")
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
 
 
 def _prepared(url: str, request: TargetRequest) -> requests.PreparedRequest:
@@ -169,7 +179,7 @@ class _NotesItsSocket(HTTPConnection):
 
     def getresponse(self):  # type: ignore[no-untyped-def]  # the stub's type is not importable
         if _current.call is not None and self.sock is not None:
-            _current.call.connected(self.sock)
+            _current.call.is_out(self.sock)
         return super().getresponse()
 
 

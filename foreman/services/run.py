@@ -40,7 +40,10 @@ FINISH_TRIES = 5
 class Run:
     """One claimed job on its way through the target; stopped from any thread by `stop`."""
 
-    def __init__(self, claim: runs.Claim, target: str, call: Call) -> None:
+    def __init__(
+        self, claim: runs.Claim, target: str, call: Call, on_sent: Callable[[], None]
+    ) -> None:
+        self.on_sent = on_sent
         self.claim = claim
         self.target = target
         self.call = call
@@ -79,7 +82,10 @@ class Runner:
             run.stop(error)
 
     def run(self, job_id: UUID, *, target: str, on_claim: Callable[[], None]) -> None:
-        """Run a job if it still waits; `on_claim` is called when the row decided."""
+        """Run a job if it still waits.
+
+        `on_claim` is called once the row is claimed, while the target is at work already.
+        """
         with about_job(job_id):
             with self._runtime.database.statement() as connection:
                 claim = runs.claim_job(
@@ -90,11 +96,10 @@ class Runner:
                     lease_s=self._runtime.settings.lease_s,
                     web_silence_s=self._runtime.settings.web_silence_s,
                 )
-            on_claim()
             if claim is None:
                 log.debug("job is not waiting any more")
                 return
-            run = Run(claim, target, self._runtime.targets[target].call())
+            run = Run(claim, target, self._runtime.targets[target].call(), on_claim)
             with self._lock:
                 self._runs[job_id] = run
             try:
@@ -197,7 +202,8 @@ def _pump(run: Run, outgoing: Outgoing | None, *, whole_limit_bytes: int) -> int
     """Send the request, pass on what comes back; returns the target's status."""
     claim = run.claim
     headers = [*claim.headers, (header_rules.JOB_ID, str(claim.job_id))]
-    head = run.call.send(TargetRequest("POST", claim.endpoint, claim.query, headers, claim.body))
+    request = TargetRequest("POST", claim.endpoint, claim.query, headers, claim.body)
+    head = run.call.send(request, on_sent=run.on_sent)
     is_head_sent = False
     for chunk in _pieces(run, head, whole_limit_bytes):
         if not is_head_sent:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from psycopg.types.json import Jsonb
 from sqlalchemy import (
     Connection,
     Interval,
@@ -23,6 +24,7 @@ from sqlalchemy import (
 from foreman.core.frames import Headers
 from foreman.core.states import END_STATES, JobState, Source
 from foreman.errors import WaitedTooLong
+from foreman.store.fixed import FixedStatement
 from foreman.store.models import Event, Job, Payload
 from foreman.store.moves import durability, move
 
@@ -71,7 +73,7 @@ def _insertion() -> Select[Any]:
     return statement.add_cte(payload.cte("payload"), event.cte("event"))
 
 
-_INSERT = _insertion()
+_INSERT = FixedStatement(_insertion())
 
 
 def insert_job(connection: Connection, job: NewJob) -> None:
@@ -81,8 +83,13 @@ def insert_job(connection: Connection, job: NewJob) -> None:
     `unpublish` when that failed. Should it die in between, the relay finds the job unclaimed.
     """
     values = {each.name: getattr(job, each.name) for each in fields(job)}
-    values["wait"] = None if job.wait_s is None else timedelta(seconds=job.wait_s)
-    connection.execute(_INSERT, values)
+    del values["wait_s"]
+    values |= {
+        "source": job.source.value,
+        "wait": None if job.wait_s is None else timedelta(seconds=job.wait_s),
+        "headers": Jsonb(job.headers),
+    }
+    _INSERT.run(connection, values)
 
 
 def cancel_job(connection: Connection, job_id: UUID, *, reason: str) -> JobState | None:

@@ -27,6 +27,7 @@ from sqlalchemy import (
 
 from foreman.core.frames import Failure, Headers
 from foreman.core.states import END_STATES, JobState, can_move
+from foreman.store.fixed import FixedStatement
 from foreman.store.models import Job, Payload, WebProcess
 from foreman.store.moves import durability, move
 
@@ -83,7 +84,7 @@ def _claiming() -> Select[Any]:
     return moved.read(*columns).join_from(moved.jobs, Payload, Payload.job_id == moved.jobs.c.id)
 
 
-_CLAIM = _claiming()
+_CLAIM = FixedStatement(_claiming())
 
 
 def claim_job(
@@ -106,7 +107,7 @@ def claim_job(
         "lease": timedelta(seconds=lease_s),
         "web_silence": timedelta(seconds=web_silence_s),
     }
-    row = connection.execute(_CLAIM, values).one_or_none()
+    row = _CLAIM.run(connection, values).one_or_none()
     if row is None:
         return None
     return Claim(
@@ -165,7 +166,11 @@ def _this_run() -> tuple[ColumnElement[bool], ...]:
     )
 
 
-_FINISH = {state: _ending(state) for state in END_STATES if can_move(JobState.WORKING, state)}
+_FINISH = {
+    state: FixedStatement(_ending(state))
+    for state in END_STATES
+    if can_move(JobState.WORKING, state)
+}
 
 
 def finish_run(
@@ -188,7 +193,7 @@ def finish_run(
         "error_code": failure.code if failure else None,
         "error_message": failure.message if failure else None,
     }
-    return connection.execute(_FINISH[to], values).first() is not None
+    return _FINISH[to].run(connection, values).first() is not None
 
 
 def give_back(connection: Connection, job_id: UUID, fence: int, *, reason: str) -> bool:
