@@ -1,7 +1,6 @@
 """What one worker process holds, and the thread that beats for it."""
 
 import logging
-import sys
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,9 +15,6 @@ from foreman.services.run import Runner
 
 log = logging.getLogger(__name__)
 
-# A frame passes three threads on its way; each hand-over may wait for the interpreter this long.
-SWITCH_S = 0.0005
-
 
 @dataclass
 class Visit:
@@ -32,7 +28,6 @@ class Worker:
     """A worker process: its runtime, its running jobs, its lease, its slots."""
 
     def __init__(self, settings: Settings, hostname: str) -> None:
-        sys.setswitchinterval(SWITCH_S)
         # Two workers of one name, or one started again, must not take each other's lease for own.
         name = f"{hostname}/{new_id().hex[-8:]}"
         self.runtime = WorkerRuntime(settings, worker=name)
