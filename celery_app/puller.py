@@ -29,6 +29,8 @@ WAKE_S = 0.05
 NOTICE_S = 0.5
 STANDBY_S = 0.5
 RETRY_S = 0.5
+# How often the broker's heartbeat is looked after, whatever the thread is waiting for.
+BEAT_S = 1.0
 
 Pulled = tuple[str, Message]
 
@@ -45,6 +47,7 @@ class Puller(threading.Thread):
         self._is_closed = threading.Event()
         self._connection: Connection
         self._declared: set[str] = set()
+        self._beat_at = 0.0
         self._noticed: set[str] = set()  # queues of runner options, which no list names
         self.decision = Decision(None, "just started")
 
@@ -79,7 +82,6 @@ class Puller(threading.Thread):
         self._pulling: Any = connection.channel()
         self._parking: Any = connection.channel()
         self._is_unsettled = False
-        beat_at = time.monotonic()
         while not self._is_closed.is_set():
             # A stopping worker keeps the connection: what it holds is still to be settled.
             pulled = None if self._worker.is_stopping.is_set() else self._next()
@@ -87,10 +89,8 @@ class Puller(threading.Thread):
                 self._hand(*pulled)
             elif self._worker.is_stopping.is_set():
                 self._is_closed.wait(WAKE_S)
-            if time.monotonic() - beat_at > 1:
-                beat_at = time.monotonic()
+            if time.monotonic() - self._beat_at > BEAT_S:
                 self._drain_events(0.001)  # the broker's own heartbeats are read here, too
-                connection.heartbeat_check()
 
     def _next(self) -> Pulled | None:
         """The next message that may run now; None after a short wait without one."""
@@ -214,6 +214,9 @@ class Puller(threading.Thread):
     def _drain_events(self, timeout_s: float) -> None:
         with suppress(TimeoutError):
             self._connection.drain_events(timeout=timeout_s)
+        if time.monotonic() - self._beat_at > BEAT_S:
+            self._beat_at = time.monotonic()
+            self._connection.heartbeat_check()
 
     def _declare(self, queues: Iterable[str]) -> None:
         for queue in queues:

@@ -197,21 +197,31 @@ def test_go_cancelled_in_the_queue_never_reaches_the_target(
 
 
 def test_go_reads_a_stream_behind_keepalives(start: Start, long_wait: LongWait) -> None:
-    with start("stream", long_wait.url, "/api/chat", model=CHAT, messages=MESSAGES) as program:
-        status, *lines = long_wait.through(program.rest)
+    def read() -> list[Any]:
+        with start("stream", long_wait.url, "/api/chat", model=CHAT, messages=MESSAGES) as program:
+            return program.rest()
+
+    status, *lines = long_wait.through(read)
     assert status == {"status": 200}
     assert (said(lines), lines[-1]["line"]["done"]) == (SAID, True)
 
 
 def test_go_reads_a_whole_answer_behind_keepalives(start: Start, long_wait: LongWait) -> None:
     asked = {"model": CHAT, "messages": MESSAGES, "stream": False}
-    with start("whole", long_wait.url, "/api/chat", **asked) as program:
-        _, answer = long_wait.through(program.rest)
+
+    def read() -> list[Any]:
+        with start("whole", long_wait.url, "/api/chat", **asked) as program:
+            return program.rest()
+
+    _, answer = long_wait.through(read)
     assert answer["body"]["message"]["content"] == SAID
 
 
 def test_go_reads_an_error_behind_keepalives(start: Start, long_wait: LongWait) -> None:
-    with start("stream", long_wait.url, "/api/chat", model=CHAT, messages=MESSAGES) as program:
-        status, error = long_wait.through_to_an_error(program.rest)
+    def read() -> list[Any]:
+        with start("stream", long_wait.url, "/api/chat", model=CHAT, messages=MESSAGES) as program:
+            return program.rest()
+
+    status, error = long_wait.through_to_an_error(read)
     assert status == {"status": 200}
     assert "while running the model" in error["error"]

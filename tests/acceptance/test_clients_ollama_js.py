@@ -219,20 +219,29 @@ def test_ollama_js_killed_in_the_queue_never_reaches_the_target(
 
 
 def test_ollama_js_reads_a_stream_behind_keepalives(start: Start, long_wait: LongWait) -> None:
-    with start("chat", long_wait.url, model=CHAT, messages=MESSAGES, stream=True) as program:
-        parts = long_wait.through(program.rest)
+    def read() -> list[Any]:
+        with start("chat", long_wait.url, model=CHAT, messages=MESSAGES, stream=True) as program:
+            return program.rest()
+
+    parts = long_wait.through(read)
     assert (said(parts), parts[-1]["part"]["done"]) == (SAID, True)
 
 
 def test_ollama_js_reads_a_whole_answer_behind_keepalives(
     start: Start, long_wait: LongWait
 ) -> None:
-    with start("generate", long_wait.url, model=CHAT, prompt=QUESTION) as program:
-        (event,) = long_wait.through(program.rest)
+    def read() -> list[Any]:
+        with start("generate", long_wait.url, model=CHAT, prompt=QUESTION) as program:
+            return program.rest()
+
+    (event,) = long_wait.through(read)
     assert event["result"]["response"] == SAID
 
 
 def test_ollama_js_throws_an_error_behind_keepalives(start: Start, long_wait: LongWait) -> None:
-    with start("chat", long_wait.url, model=CHAT, messages=MESSAGES, stream=True) as program:
-        (thrown,) = long_wait.through_to_an_error(program.rest)
+    def read() -> list[Any]:
+        with start("chat", long_wait.url, model=CHAT, messages=MESSAGES, stream=True) as program:
+            return program.rest()
+
+    (thrown,) = long_wait.through_to_an_error(read)
     assert "while running the model" in thrown["error"]
