@@ -62,6 +62,11 @@ class WebRuntime:
             self.unsent.put,
         )
 
+    @property
+    def live_targets(self) -> frozenset[str]:
+        """The targets that a worker drives and that answer: by these a request is judged."""
+        return self.leased.intersection(self.catalog.reachable)
+
     def close(self) -> None:
         self.publisher.close()
         self.inbox.close()

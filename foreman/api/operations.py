@@ -32,7 +32,9 @@ class Operations:
         problems = {name: problem for name, check in checks.items() if (problem := check())}
         status = {name: problems.get(name, "ok") for name in checks}
         code = 503 if problems else 200
-        return jsonify(ready=not problems, live_targets=sorted(self._live()), **status), code
+        return jsonify(
+            ready=not problems, live_targets=sorted(self._runtime.live_targets), **status
+        ), code
 
     def _database(self) -> str:
         try:
@@ -47,8 +49,4 @@ class Operations:
     def _targets(self) -> str:
         if not self._runtime.leased:
             return "no worker drives a target"
-        return "" if self._live() else "no target that a worker drives answers"
-
-    def _live(self) -> frozenset[str]:
-        # What a request would be judged by, not what the database says this moment.
-        return self._runtime.leased.intersection(self._runtime.catalog.reachable)
+        return "" if self._runtime.live_targets else "no target that a worker drives answers"

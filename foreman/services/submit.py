@@ -67,8 +67,7 @@ def place(runtime: WebRuntime, request: Request) -> Queued | Direct:
         return Direct(any_target(runtime))
     if looked.is_unload or found.is_remote:
         return Direct(found.targets[0])
-    live = runtime.leased.intersection(runtime.catalog.reachable)
-    if live.isdisjoint(found.targets):
+    if runtime.live_targets.isdisjoint(found.targets):
         raise NoLiveTarget
     return Queued(residency_of(model, looked.runner_options), looked.streams)
 

@@ -56,7 +56,8 @@ class Renewal:
     has_listener: bool  # the web process whose client waits is alive
 
 
-def _web_is_alive(silence: ColumnElement[timedelta]) -> ColumnElement[bool]:
+def web_is_alive(silence: ColumnElement[timedelta]) -> ColumnElement[bool]:
+    """A condition on jobs: the web process whose client waits has a fresh heartbeat."""
     seen = WebProcess.seen_at > func.now() - silence
     return exists().where(WebProcess.id == Job.web_id, seen)
 
@@ -68,7 +69,7 @@ def _claiming() -> Select[Any]:
         Job.expires_at.is_(None) | (Job.expires_at > func.now()),
         Job.cancel_requested_at.is_(None),
         # Nobody would read what a job of a dead web process generates.
-        Job.web_id.is_(None) | _web_is_alive(bindparam("web_silence", type_=Interval())),
+        Job.web_id.is_(None) | web_is_alive(bindparam("web_silence", type_=Interval())),
         returning=(Job.max_attempts, Job.endpoint, Job.model, Job.web_id),
         values={
             "fence": Job.fence + 1,
@@ -128,7 +129,7 @@ def renew_runs(
     connection: Connection, runs: Mapping[UUID, int], *, lease_s: float, web_silence_s: float
 ) -> dict[UUID, Renewal]:
     """Prolong the leases of these runs (job id → fence); a run that is missing was fenced off."""
-    listens = _web_is_alive(literal(timedelta(seconds=web_silence_s)))
+    listens = web_is_alive(literal(timedelta(seconds=web_silence_s)))
     renewed = (
         update(Job)
         .where(Job.state == JobState.WORKING, _is_run_of(runs))

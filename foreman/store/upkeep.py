@@ -6,14 +6,15 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, literal, or_, select, update
 
 from foreman.core.drain import Waiting
 from foreman.core.queues import Wakeup
 from foreman.core.states import JobState, Source
 from foreman.errors import ClientLeft, ForemanError, JobCancelled, WaitedTooLong, WorkerLost
-from foreman.store.models import Job, WebProcess
+from foreman.store.models import Job
 from foreman.store.moves import move
+from foreman.store.runs import web_is_alive
 
 # A message that was sent and not claimed is looked for again after 15 s, 30 s, … at most 15 min.
 REPUBLISH_FIRST_S = 15
@@ -91,12 +92,8 @@ class Reaped:
 
 
 def _web_is_gone(web_silence_s: float) -> ColumnElement[bool]:
-    alive = (
-        exists()
-        .where(WebProcess.id == Job.web_id)
-        .where(WebProcess.seen_at > func.now() - timedelta(seconds=web_silence_s))
-    )
-    return and_(Job.source == Source.SYNC, ~alive)
+    silence = literal(timedelta(seconds=web_silence_s))
+    return and_(Job.source == Source.SYNC, ~web_is_alive(silence))
 
 
 def _reap(
