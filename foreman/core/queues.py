@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from urllib.parse import quote
 from uuid import UUID
 
@@ -35,6 +36,26 @@ _NAMESPACE = re.compile(r"[a-z0-9_][a-z0-9_-]{0,79}")
 # What Go's TrimSpace trims; Python's strip would trim more.
 _GO_SPACE = " \t\n\v\f\r\x85\xa0"
 _HOST = re.compile(r"[a-z0-9_][a-z0-9_.:-]{0,349}")
+
+
+class JobClass(StrEnum):
+    """How long a job is willing to wait; each class of a residency has a queue of its own."""
+
+    INTERACTIVE = "interactive"  # somebody waits for it
+    BATCH = "batch"
+
+
+_BATCH_MARK = "~batch"
+
+
+def class_queue(queue: str, job_class: JobClass) -> str:
+    """The Celery queue of one class of the residency whose model queue is `queue`."""
+    return queue + _BATCH_MARK if job_class is JobClass.BATCH else queue
+
+
+def residency_queue(name: str) -> str:
+    """The model queue of the residency that a Celery queue belongs to: `class_queue` undone."""
+    return name.removesuffix(_BATCH_MARK)
 
 
 @dataclass(frozen=True, slots=True)

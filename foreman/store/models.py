@@ -5,13 +5,16 @@ are asked for and updated all day stay small.
 """
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     DateTime,
+    Double,
     ForeignKey,
     Identity,
     Index,
@@ -25,6 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from foreman.core.queues import JobClass
 from foreman.core.states import JobState, Source
 
 
@@ -41,7 +45,7 @@ class Base(DeclarativeBase):
     }
 
 
-def _one_of(column: str, values: type[JobState] | type[Source]) -> CheckConstraint:
+def _one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
     allowed = ", ".join(f"'{value}'" for value in values)
     return CheckConstraint(f"{column} IN ({allowed})", name=f"jobs_{column}_known")
 
@@ -55,8 +59,10 @@ class Job(Base):
     source: Mapped[str]
     endpoint: Mapped[str]  # the Ollama route it calls
     model: Mapped[str]  # canonical name
-    queue: Mapped[str]
+    queue: Mapped[str]  # the model queue of its residency; its class adds the rest of the name
+    job_class: Mapped[str] = mapped_column(server_default=text("'interactive'"))
     state: Mapped[str]
+    phase: Mapped[str | None]  # of a working job: loading, then generating
     fence: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     seq: Mapped[int] = mapped_column(Integer, server_default=text("1"))  # its newest event
     attempt: Mapped[int] = mapped_column(Integer, server_default=text("0"))
@@ -64,13 +70,20 @@ class Job(Base):
     web_id: Mapped[UUID | None]  # the web process whose client waits
     worker: Mapped[str | None]
     target: Mapped[str | None]
+    pinned_target: Mapped[str | None]  # no other may run it
+    client: Mapped[str | None]
+    labels: Mapped[dict[str, Any]] = mapped_column("metadata", server_default=text("'{}'"))
+    retry_of: Mapped[UUID | None]
+    keeps_stream: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     lease_until: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     queued_at: Mapped[datetime] = mapped_column(server_default=func.now())
     working_at: Mapped[datetime | None]
     answering_at: Mapped[datetime | None]  # bytes have reached the client
     ended_at: Mapped[datetime | None]
+    ready_at: Mapped[datetime | None]  # not before this: the pause before another attempt
     expires_at: Mapped[datetime | None]  # start before this, or not at all
+    deadline_at: Mapped[datetime | None]  # end before this, or fail
     published_at: Mapped[datetime | None]  # None: the relay owes a message
     publish_tries: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     cancel_requested_at: Mapped[datetime | None]
@@ -78,16 +91,44 @@ class Job(Base):
     response_bytes: Mapped[int | None] = mapped_column(BigInteger)
     error_code: Mapped[str | None]
     error_message: Mapped[str | None]
+    error_is_permanent: Mapped[bool | None]
+    prompt_tokens: Mapped[int | None] = mapped_column(Integer)
+    output_tokens: Mapped[int | None] = mapped_column(Integer)
+    load_s: Mapped[float | None] = mapped_column(Double)
+    prompt_eval_s: Mapped[float | None] = mapped_column(Double)
+    eval_s: Mapped[float | None] = mapped_column(Double)
 
     __table_args__ = (
         _one_of("state", JobState),
         _one_of("source", Source),
+        _one_of("job_class", JobClass),
         Index("jobs_waiting", "queue", "queued_at", postgresql_where=text("state = 'queued'")),
         Index("jobs_unpublished", "published_at", postgresql_where=text("state = 'queued'")),
         Index("jobs_leased", "lease_until", postgresql_where=text("state = 'working'")),
         Index("jobs_open_of_web", "web_id", postgresql_where=text("ended_at IS NULL")),
         Index("jobs_newest", text("created_at DESC"), text("id DESC")),
         Index("jobs_of_model", "model", text("created_at DESC")),
+        Index(
+            "jobs_unsuccessful",
+            "state",
+            text("created_at DESC"),
+            postgresql_where=text("state IN ('failed', 'cancelled', 'expired')"),
+        ),
+        Index("jobs_ended_of_queue", "queue", "ended_at", postgresql_where=text("status = 200")),
+        Index("jobs_deadline", "deadline_at", postgresql_where=text("ended_at IS NULL")),
+        Index(
+            "jobs_of_client",
+            "client",
+            text("created_at DESC"),
+            postgresql_where=text("client IS NOT NULL"),
+        ),
+        Index(
+            "jobs_labels",
+            "metadata",
+            postgresql_using="gin",
+            postgresql_ops={"metadata": "jsonb_path_ops"},
+            postgresql_where=text("metadata <> '{}'::jsonb"),
+        ),
     )
 
 
@@ -119,6 +160,36 @@ class Event(Base):
     at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
+class Artifact(Base):
+    """Bytes that one run of a job produced; those of an older run than the job's are not shown."""
+
+    __tablename__ = "artifacts"
+
+    job_id: Mapped[UUID] = mapped_column(
+        ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True
+    )
+    fence: Mapped[int] = mapped_column(Integer, primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    content_type: Mapped[str]
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str]
+    body: Mapped[bytes]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class IdempotencyKey(Base):
+    """A caller's key and the job that it made; the same key never makes another."""
+
+    __tablename__ = "idempotency_keys"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    fingerprint: Mapped[bytes]  # SHA-256 of the request that it came with
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (Index("idempotency_keys_of_job", "job_id"),)
+
+
 class Target(Base):
     """One Ollama server and the worker that holds its lease."""
 
@@ -132,6 +203,22 @@ class Target(Base):
     lease_until: Mapped[datetime | None]
     resident_queue: Mapped[str | None]
     resident_since: Mapped[datetime | None]
+    loading_queue: Mapped[str | None]  # a swap to it is under way
+    sick_since: Mapped[datetime | None]  # it answers lists, and no work
+    sick_reason: Mapped[str | None]
+
+
+class ResidencyCost(Base):
+    """What one residency has cost on one target: its swaps, its last visit."""
+
+    __tablename__ = "residency_costs"
+
+    target: Mapped[str] = mapped_column(primary_key=True)
+    queue: Mapped[str] = mapped_column(primary_key=True)
+    model: Mapped[str]
+    swap_s: Mapped[float | None] = mapped_column(Double)  # smoothed; None: never measured
+    swaps: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    served_until: Mapped[datetime | None]  # the end of its last visit
 
 
 class WebProcess(Base):
@@ -157,6 +244,11 @@ class Swap(Base):
     to_queue: Mapped[str]
     reason: Mapped[str]
     jobs_served: Mapped[int] = mapped_column(Integer)  # in the visit that ended
+    cost_s: Mapped[float | None] = mapped_column(Double)  # unload and load; None: it failed
+    head_wait_s: Mapped[float | None] = mapped_column(Double)  # of the job that it was made for
+    # Of the visit that ended: what first in, first out would have swapped for the same jobs.
+    fifo_swaps: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    saved_s: Mapped[float] = mapped_column(Double, server_default=text("0"))
     at: Mapped[datetime] = mapped_column(server_default=func.now())
 
     __table_args__ = (Index("swaps_newest", text("at DESC"), text("id DESC")),)
