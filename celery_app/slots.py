@@ -29,6 +29,7 @@ class Slots:
             acknowledge = self._acknowledge.get(task_id)
             if acknowledge is not None:
                 self._acknowledge[task_id] = _nothing
+                self._changed.notify_all()
         if acknowledge is not None:
             acknowledge()
 
@@ -38,6 +39,13 @@ class Slots:
             acknowledge = self._acknowledge.pop(task_id, _nothing)
             self._changed.notify_all()
         acknowledge()
+
+    def wait_for_claim(self, task_id: str, timeout_s: float) -> None:
+        """Wait until the task's message may be settled, or the task has ended."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._acknowledge.get(task_id, _nothing) is _nothing, timeout_s
+            )
 
     def wait_for_free(self, slots: int, timeout_s: float) -> bool:
         """Wait until fewer than `slots` jobs run."""
