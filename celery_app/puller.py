@@ -32,8 +32,8 @@ RETRY_S = 0.5
 # How often the broker's heartbeat is looked after, whatever the thread is waiting for.
 BEAT_S = 1.0
 
-# After a hand-over this thread stays off the interpreter until the job's request is out, so that the
-# two do not contend for it: 1.5 ms sooner to the first token. Longer, and the next job would wait.
+# After a hand-over this thread stays off the interpreter until the job's request is out: the two
+# would contend for it (1.5 ms to the first token). For longer, and the next job would wait.
 CLAIM_PATIENCE_S = 0.005
 
 Pulled = tuple[str, Message]

@@ -206,6 +206,7 @@ class Target(Base):
     loading_queue: Mapped[str | None]  # a swap to it is under way
     sick_since: Mapped[datetime | None]  # it answers lists, and no work
     sick_reason: Mapped[str | None]
+    reason: Mapped[str | None]  # of its newest decision, in words
 
 
 class ResidencyCost(Base):
@@ -219,6 +220,17 @@ class ResidencyCost(Base):
     swap_s: Mapped[float | None] = mapped_column(Double)  # smoothed; None: never measured
     swaps: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     served_until: Mapped[datetime | None]  # the end of its last visit
+
+
+class KeptModel(Base):
+    """A small model (an embedding model) that stays loaded beside the resident one."""
+
+    __tablename__ = "kept_models"
+
+    target: Mapped[str] = mapped_column(primary_key=True)
+    model: Mapped[str] = mapped_column(primary_key=True)
+    used_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    evictions: Mapped[int] = mapped_column(Integer, server_default=text("0"))
 
 
 class WebProcess(Base):

@@ -22,6 +22,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("target", "queue"),
     )
     op.create_table(
+        "kept_models",
+        sa.Column("target", sa.Text(), nullable=False),
+        sa.Column("model", sa.Text(), nullable=False),
+        sa.Column(
+            "used_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
+        ),
+        sa.Column("evictions", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.PrimaryKeyConstraint("target", "model"),
+    )
+    op.create_table(
         "artifacts",
         sa.Column("job_id", sa.Uuid(), nullable=False),
         sa.Column("fence", sa.Integer(), nullable=False),
@@ -134,9 +144,11 @@ def upgrade() -> None:
     op.add_column("targets", sa.Column("loading_queue", sa.Text(), nullable=True))
     op.add_column("targets", sa.Column("sick_since", sa.DateTime(timezone=True), nullable=True))
     op.add_column("targets", sa.Column("sick_reason", sa.Text(), nullable=True))
+    op.add_column("targets", sa.Column("reason", sa.Text(), nullable=True))
 
 
 def downgrade() -> None:
+    op.drop_column("targets", "reason")
     op.drop_column("targets", "sick_reason")
     op.drop_column("targets", "sick_since")
     op.drop_column("targets", "loading_queue")
@@ -178,4 +190,5 @@ def downgrade() -> None:
     op.drop_index("idempotency_keys_of_job", table_name="idempotency_keys")
     op.drop_table("idempotency_keys")
     op.drop_table("artifacts")
+    op.drop_table("kept_models")
     op.drop_table("residency_costs")
