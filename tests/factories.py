@@ -1,18 +1,17 @@
 """Values for tests: each is right as it stands, and a test changes only what it is about."""
 
+import math
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from foreman.core.drain import Waiting
+from foreman.core.drain import Line
 from foreman.core.frames import Failure, Frame, FrameKind
 from foreman.core.states import Source
 from foreman.ids import new_id
 from foreman.store.jobs import NewJob
 
 JOB_ID = UUID("01890000-0000-7000-8000-000000000001")
-MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def new_job(**changes: Any) -> NewJob:
@@ -39,9 +38,10 @@ def failure(message: str = "boom", *, status: int = 500, code: str = "internal_e
     return Failure(status, code, message)
 
 
-def waiting(queue: str, *, head_s: float, count: int = 1) -> Waiting:
-    """A model queue whose head came `head_s` seconds after midnight."""
-    return Waiting(queue, queue.upper(), MIDNIGHT + timedelta(seconds=head_s), count)
+def line(queue: str, **changes: Any) -> Line:
+    """A residency in which nothing waits, never served, loaded nowhere; its swap takes 5 s."""
+    quiet = Line(queue, interactive_s=None, batch_s=None, swap_s=5.0, idle_s=math.inf)
+    return replace(quiet, **changes)
 
 
 def environ(**changes: str) -> dict[str, str]:
