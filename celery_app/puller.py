@@ -1,42 +1,34 @@
-"""Pull jobs from one model queue at a time, on a connection and a thread of its own.
+"""Carry out the plan: pull jobs from one residency at a time and hand them to Celery.
 
-While a visit lasts it asks the resident queue (`basic_get` answers "empty" exactly); when there is
-nothing to do it parks consumers on all queues, so that the first message of any of them arrives at
-once. Which queue is next is decided by `foreman.core.drain`; the job is run by Celery.
+While a visit lasts the resident's queues are asked; when there is nothing to do, consumers are
+parked on all queues. What is next is `plan`'s, the broker's two faces are `inlet`'s.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable
-from contextlib import suppress
+from collections.abc import Callable
 from typing import Any
 
-from kombu import Connection, Consumer, Message
+from kombu import Connection, Message
 
+from celery_app.inlet import WAKE_S, Inlet, Pulled
+from celery_app.plan import Plan
 from celery_app.worker import Worker
-from foreman.adapters.broker import connect_to_drain, model_queue, settle
-from foreman.core.drain import Decision, Waiting, decide
-from foreman.core.queues import Residency
+from foreman.adapters.broker import connect_to_drain
+from foreman.core.drain import Action, Decision
+from foreman.core.queues import residency_queue
 from foreman.errors import DatabaseUnavailable
-from foreman.store import targets, upkeep
 
 log = logging.getLogger(__name__)
 
-# How soon a parked thread notices that the last job ended, or that it should stop.
-WAKE_S = 0.05
 # How soon a queue that no message announced is noticed.
 NOTICE_S = 0.5
 STANDBY_S = 0.5
 RETRY_S = 0.5
-# How often the broker's heartbeat is looked after, whatever the thread is waiting for.
-BEAT_S = 1.0
-
 # After a hand-over this thread stays off the interpreter until the job's request is out: the two
 # would contend for it (1.5 ms to the first token). For longer, and the next job would wait.
 CLAIM_PATIENCE_S = 0.005
-
-Pulled = tuple[str, Message]
 
 
 class Puller(threading.Thread):
@@ -46,22 +38,30 @@ class Puller(threading.Thread):
         super().__init__(name="puller", daemon=True)
         self._worker = worker
         self._hand_over = hand_over
-        self._settings = worker.runtime.settings
         self._visit = worker.visit
+        self._plan = Plan(worker)
         self._is_closed = threading.Event()
-        self._connection: Connection
-        self._declared: set[str] = set()
-        self._beat_at = 0.0
-        self._noticed: set[str] = set()  # queues of runner options, which no list names
-        self.decision = Decision(None, "just started")
+        self._connection: Connection | None = None
+        self._inlet: Inlet
 
     # From other threads
 
+    @property
+    def decision(self) -> Decision:
+        """The newest decision."""
+        return self._plan.decision
+
     def queues(self) -> list[str]:
-        """What this worker listens to now: the resident queue in a visit, all queues else."""
+        """What this worker listens to now: the resident's queues in a visit, all queues else."""
         if self._visit.queue and self._worker.slots.running:
             return [self._visit.queue]
-        return sorted(self._known())
+        return sorted(self._plan.known())
+
+    def reconnect(self) -> None:
+        """Drop the connection, whatever the thread is waiting for in it."""
+        connection = self._connection
+        if connection is not None:
+            connection.collect()
 
     def close(self) -> None:
         """Stop for good; called when no message of this connection is unsettled."""
@@ -73,7 +73,8 @@ class Puller(threading.Thread):
     def run(self) -> None:
         while not self._is_closed.is_set():
             try:
-                with connect_to_drain(self._settings) as connection:
+                with connect_to_drain(self._worker.runtime.settings) as connection:
+                    self._connection = connection
                     self._pull_from(connection)
             except DatabaseUnavailable as error:
                 log.warning("drain waits for the database", extra={"error": str(error)})
@@ -82,10 +83,7 @@ class Puller(threading.Thread):
             self._is_closed.wait(RETRY_S)
 
     def _pull_from(self, connection: Connection) -> None:
-        self._connection, self._declared = connection, set()
-        self._pulling: Any = connection.channel()
-        self._parking: Any = connection.channel()
-        self._is_unsettled = False
+        self._inlet = Inlet(connection, self._worker.runtime.settings)
         while not self._is_closed.is_set():
             # A stopping worker keeps the connection: what it holds is still to be settled.
             pulled = None if self._worker.is_stopping.is_set() else self._next()
@@ -93,77 +91,61 @@ class Puller(threading.Thread):
                 self._hand(*pulled)
             elif self._worker.is_stopping.is_set():
                 self._is_closed.wait(WAKE_S)
-            if time.monotonic() - self._beat_at > BEAT_S:
-                self._drain_events(0.001)  # the broker's own heartbeats are read here, too
+            self._inlet.keep_alive()
 
     def _next(self) -> Pulled | None:
         """The next message that may run now; None after a short wait without one."""
-        lease = self._worker.keeper.lease
-        if lease is None and (lease := self._worker.keeper.acquire()) is None:
-            self._worker.is_stopping.wait(STANDBY_S)
-            return None
-        if not self._worker.runtime.catalog.is_reachable(lease.target):
+        lease = self._worker.lease()
+        if lease is None or not self._worker.may_serve():
             # What waits is for other targets, or for this one when it is back.
             self._worker.is_stopping.wait(STANDBY_S)
             return None
-        spec = self._worker.runtime.targets[lease.target].spec
-        if not self._worker.slots.wait_for_free(spec.slots, 1):
+        slots = self._worker.runtime.targets[lease.target].spec.slots
+        if not self._worker.slots.wait_for_free(slots, 1):
             return None
-        if self._visit.queue is not None:
-            message = self._get(self._visit.queue)
-            if message is not None:
-                return self._visit.queue, message
-            if self._worker.slots.running:
-                return self._listen([self._visit.queue], until=self._visit_is_over)
-        return self._begin_visit()
+        has_looked = self._plan.is_old
+        if has_looked:
+            self._plan.look()
+        return self._carry_out(has_looked)
 
-    def _begin_visit(self) -> Pulled | None:
-        """The resident queue is drained and nothing runs: go to another, or listen to all."""
-        waiting = [each for each in self._waiting() if each.queue != self._visit.queue]
+    def _carry_out(self, has_looked: bool) -> Pulled | None:
+        """Decide until a decision brings a message or a wait.
+
+        Each turn without either leaves a queue out, so the turns are bounded.
+        """
         while True:
-            self.decision = decide(resident=self._visit.queue, running=0, waiting=waiting)
-            queue = self.decision.queue
-            if queue is None:
+            decision = self._plan.decide()
+            if decision.action is Action.CLOSE:
+                self._worker.slots.wait_for_free(1, WAKE_S)
+                return None
+            if not has_looked and decision.action is not Action.TAKE:
+                # No visit ends by an old picture.
+                self._plan.look()
+                has_looked = True
+                continue
+            if decision.queue is None:
                 return self._listen_to_all()
-            if self._is_unsettled:
-                settle(self._connection, self._settings)
-                self._is_unsettled = False
-            message = self._get(queue)
-            if message is not None:
-                return queue, message
-            # Its jobs' messages are still on their way, or lost: then the relay sends them again.
-            waiting = [each for each in waiting if each.queue != queue]
+            pulled = self._inlet.get(self._plan.names(decision.queue))
+            if pulled is not None:
+                return pulled
+            if self._worker.slots.running:
+                return self._listen_to_resident(decision.queue)
+            if has_looked:
+                # Its jobs' messages are on their way, or lost: then the relay sends them again.
+                self._plan.note_empty(decision.queue)
+            else:
+                self._plan.look()
+                has_looked = True
 
-    def _waiting(self) -> list[Waiting]:
-        with self._worker.runtime.database.statement() as connection:
-            waiting = upkeep.waiting_queues(connection)
-        return [each for each in waiting if self._can_serve(each.model)]
-
-    def _can_serve(self, model: str) -> bool:
-        lease = self._worker.keeper.lease
-        found = self._worker.runtime.catalog.look_up(model)
-        # What no target has any more, any may take: its answer says so in Ollama's own words.
-        return lease is not None and (found is None or lease.target in found.targets)
-
-    def _known(self) -> set[str]:
-        lease = self._worker.keeper.lease
-        if lease is None or not self._worker.runtime.catalog.is_reachable(lease.target):
-            return set()
-        models = self._worker.runtime.catalog.models_of(lease.target)
-        queues = {Residency(model).queue for model in models} | self._noticed
-        return queues | ({self._visit.queue} if self._visit.queue else set())
-
-    # Broker
-
-    def _get(self, queue: str) -> Message | None:
-        self._declare([queue])
-        bound = model_queue(queue)(self._pulling)
-        message: Message | None = bound.get(accept=["json"])
-        return message
+    def _listen_to_resident(self, queue: str) -> Pulled | None:
+        """Jobs run, and none of the same residency waits: wait for one, or for their end."""
+        ends = self._changes_plan
+        return self._inlet.listen(
+            self._plan.all_names(queue), until=lambda: not self._worker.slots.running or ends()
+        )
 
     def _listen_to_all(self) -> Pulled | None:
-        self._notice()
-        known = self._known()
+        known = self._plan.known()
         if not known:
             self._worker.is_stopping.wait(WAKE_S)
             return None
@@ -173,91 +155,41 @@ class Puller(threading.Thread):
             nonlocal notice_at
             if time.monotonic() > notice_at:
                 notice_at = time.monotonic() + NOTICE_S
-                self._notice()
-            return not known.issuperset(self._known()) or not self._known()
+                self._plan.look()
+                if self._plan.decide().action is not Action.LISTEN:
+                    return True
+            return known != self._plan.known() or self._worker.is_stopping.is_set()
 
-        return self._listen(known, until=has_more)
+        return self._inlet.listen(known, until=has_more)
 
-    def _notice(self) -> None:
-        self._noticed = {each.queue for each in self._waiting()}
-
-    def _visit_is_over(self) -> bool:
-        return not self._worker.slots.running
-
-    def _listen(self, queues: Collection[str], *, until: Callable[[], bool]) -> Pulled | None:
-        """Consume from `queues` until the first message, or until `until` says so."""
-        got: list[Message] = []
-
-        def receive(message: Message) -> None:
-            if got:
-                message.reject(requeue=True)
-            else:
-                got.append(message)
-
-        self._declare(queues)
-        consumer = Consumer(
-            self._parking,
-            [model_queue(queue) for queue in queues],
-            on_message=receive,
-            auto_declare=False,
-            accept=["json"],
-        )
-        # One message at a time. Redis delivers one at a time anyway, and a limit there would make
-        # the next one wait for the acknowledgement of the last.
-        per_channel = not self._connection.qos_semantics_matches_spec
-        consumer.qos(prefetch_count=0 if self._settings.is_redis else 1, apply_global=per_channel)
-        consumer.consume()
-        try:
-            while not (got or until() or self._worker.is_stopping.is_set()):
-                self._drain_events(WAKE_S)
-        finally:
-            consumer.cancel()
-        self._is_unsettled = not got
-        return (str(got[0].delivery_info["routing_key"]), got[0]) if got else None
-
-    def _drain_events(self, timeout_s: float) -> None:
-        with suppress(TimeoutError):
-            self._connection.drain_events(timeout=timeout_s)
-        if time.monotonic() - self._beat_at > BEAT_S:
-            self._beat_at = time.monotonic()
-            self._connection.heartbeat_check()
-
-    def _declare(self, queues: Iterable[str]) -> None:
-        for queue in queues:
-            if queue not in self._declared:
-                model_queue(queue)(self._pulling).declare()
-                self._declared.add(queue)
+    def _changes_plan(self) -> bool:
+        """Whether a new picture is due; then the caller decides again."""
+        return self._plan.is_old or self._worker.is_stopping.is_set()
 
     # Hand over
 
-    def _hand(self, queue: str, message: Message) -> None:
+    def _hand(self, name: str, message: Message) -> None:
+        queue = residency_queue(name)
         if queue != self._visit.queue:
-            if self.decision.queue is None:
-                self.decision = Decision(queue, "nothing waited, and its message came first")
-            self._start_visit(queue)
-        self._visit.jobs_served += 1
+            self._begin_visit(queue)
+        self._visit.serve()
         slots, task_id = self._worker.slots, str(message.headers["id"])
-        settle_message = message.ack_log_error
+        settle_message, errors = message.ack_log_error, self._inlet.errors
 
         def ended(logger: logging.Logger, errors: Any, *args: Any, **options: Any) -> None:
             slots.free(task_id)
 
-        slots.take(task_id, lambda: settle_message(log, self._connection.connection_errors))
+        slots.take(task_id, lambda: settle_message(log, errors))
         message.ack_log_error = ended  # type: ignore[method-assign]  # Celery calls it at the end
         message.reject_log_error = ended  # type: ignore[method-assign]  # or this one
         self._hand_over(message)
         slots.wait_for_claim(task_id, CLAIM_PATIENCE_S)
 
-    def _start_visit(self, queue: str) -> None:
-        lease = self._worker.keeper.lease
-        log.info("visit", extra={"queue": queue, "reason": self.decision.reason})
-        if lease is not None:
-            with self._worker.runtime.database.transaction() as connection:
-                targets.record_swap(
-                    connection,
-                    lease,
-                    queue,
-                    reason="first" if self._visit.queue is None else "drained",
-                    jobs_served=self._visit.jobs_served,
-                )
-        self._visit.queue, self._visit.jobs_served = queue, 0
+    def _begin_visit(self, queue: str) -> None:
+        decision = self._plan.decision
+        if decision.queue != queue:
+            cause = "first" if self._visit.queue is None else "drained"
+            reason = "nothing waited, and its job came first"
+            decision = Decision(Action.SWAP, queue, reason, cause)
+        self._plan.decision = decision
+        self._visit.begin(queue, decision, longest_wait_s=self._plan.longest_wait_s())

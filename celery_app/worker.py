@@ -3,25 +3,23 @@
 import logging
 import threading
 from contextlib import suppress
-from dataclasses import dataclass
 
 from celery_app.slots import Slots
 from foreman.config import Settings
-from foreman.errors import DatabaseUnavailable, ShuttingDown
+from foreman.core.states import Phase
+from foreman.errors import DatabaseUnavailable, ForemanError, ShuttingDown, TargetError
 from foreman.ids import new_id
 from foreman.runtime import WorkerRuntime
+from foreman.services.health import Health
 from foreman.services.keep import Keeper
-from foreman.services.run import Runner
+from foreman.services.run import Run, Runner
+from foreman.services.visit import Visit
+from foreman.store import targets
+from foreman.store.targets import Lease
+
+TEND_EVERY_S = 1.0
 
 log = logging.getLogger(__name__)
-
-
-@dataclass
-class Visit:
-    """What the target serves: a model queue, and how many of its jobs so far."""
-
-    queue: str | None = None
-    jobs_served: int = 0
 
 
 class Worker:
@@ -31,15 +29,46 @@ class Worker:
         # Two workers of one name, or one started again, must not take each other's lease for own.
         name = f"{hostname}/{new_id().hex[-8:]}"
         self.runtime = WorkerRuntime(settings, worker=name)
-        self.runner = Runner(self.runtime)
+        # Here and not in the puller: a lost connection to the broker changes nothing on the GPU.
+        self.visit = Visit(self.runtime, keeps=frozenset)
+        self.runner = Runner(self.runtime, self)
+        self.health = Health(self.runtime, on_sick=self.runner.stop_silent)
         self.keeper = Keeper(self.runtime, self.runner)
         self.slots = Slots()
-        # Here and not in the puller: a lost connection to the broker changes nothing on the GPU.
-        self.visit = Visit()
         self.is_stopping = threading.Event()
         self._has_ended = threading.Event()
-        for duty in (self._beat, self._refresh_lists):
+        for duty in (self._beat, self._refresh_lists, self._tend):
             threading.Thread(target=duty, name=duty.__name__, daemon=True).start()
+
+    def lease(self) -> Lease | None:
+        """The lease of a target, taken now if there is one to take."""
+        lease = self.keeper.lease
+        if lease is None and (lease := self.keeper.acquire()) is not None:
+            with self.runtime.database.statement() as connection:
+                resident = targets.read_resident(connection, lease.target)
+            self.visit.resume(lease, resident)
+            self.health.begin()
+        return lease
+
+    def may_serve(self) -> bool:
+        """Whether the leased target answers and does real work."""
+        lease = self.keeper.lease
+        is_there = lease is not None and self.runtime.catalog.is_reachable(lease.target)
+        return is_there and self.health.is_well
+
+    # What a run asks and tells: see services.run.Residence
+
+    @property
+    def phase(self) -> Phase:
+        return self.visit.phase
+
+    def await_loaded(self, run: Run) -> None:
+        self.visit.await_loaded(run)
+
+    def note_end(self, run: Run, error: ForemanError | None) -> None:
+        self.health.note(run, error)
+        if isinstance(error, TargetError):
+            self.visit.doubt()
 
     def stop(self) -> None:
         """Take no more jobs; those that run have `shutdown_s` to end, then they are given back."""
@@ -65,6 +94,15 @@ class Worker:
                 self.keeper.beat()
             except Exception:  # the outermost loop: a lease must not be lost to a defect
                 log.exception("heartbeat failed")
+
+    def _tend(self) -> None:
+        while not self._has_ended.wait(TEND_EVERY_S):
+            lease = self.keeper.lease
+            try:
+                if lease is not None:
+                    self.health.tend(lease)
+            except Exception:  # the outermost loop: the next turn may do better
+                log.exception("tending failed")
 
     def _refresh_lists(self) -> None:
         # Not in the heartbeat: a target that hangs may not cost the lease.

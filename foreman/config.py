@@ -199,6 +199,27 @@ class Settings:
     job_timeout_s: float = setting(
         "FOREMAN_JOB_TIMEOUT", seconds, "1800", "seconds one run of a job may take on a target"
     )
+    max_wait_interactive_s: float = setting(
+        "FOREMAN_MAX_WAIT_INTERACTIVE",
+        seconds,
+        "30",
+        "seconds an interactive job waits before its residency is overdue",
+    )
+    max_wait_batch_s: float = setting(
+        "FOREMAN_MAX_WAIT_BATCH", seconds, "600", "the same for a batch job"
+    )
+    swap_kappa: float = setting(
+        "FOREMAN_SWAP_KAPPA",
+        seconds,
+        "10",
+        "a visit lasts this many times its swap before an overdue residency may end it",
+    )
+    first_byte_s: float = setting(
+        "FOREMAN_FIRST_BYTE",
+        seconds,
+        "300",
+        "seconds to the first byte of a streamed answer; after that the target counts as sick",
+    )
     target_silence_s: float = setting(
         "FOREMAN_TARGET_SILENCE",
         seconds,

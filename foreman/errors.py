@@ -11,7 +11,8 @@
     ├── WaitedTooLong  504       the job was not started in time
     ├── TargetError  502         an Ollama server
     │   ├── TargetUnreachable    ├── TargetCut
-    │   └── TargetTimeout  504   (JobTooLong)
+    │   ├── TargetTimeout  504   (JobTooLong)
+    │   └── LoadFailed
     └── StreamBroken  502        foreman's own part of a stream
         ├── WorkerLost           ├── ChannelLost
         ├── ReaderTooSlow        └── JobCancelled  499  (ClientLeft)
@@ -128,6 +129,12 @@ class TargetTimeout(TargetError):
     """A target was silent for longer than it may be."""
 
     status, code = 504, "target_timeout"
+
+
+class LoadFailed(TargetError):
+    """A target could not load a model."""
+
+    code = "load_failed"
 
 
 class JobTooLong(TargetTimeout):

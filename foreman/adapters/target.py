@@ -58,8 +58,8 @@ class TargetClient:
         """A fresh exchange; nothing is sent yet."""
         return Call(self, self._adapter, silence_s or self._silence_s)
 
-    def fetch(self, request: TargetRequest, *, silence_s: float) -> tuple[Head, bytes]:
-        """A whole exchange whose answer is small."""
+    def fetch(self, request: TargetRequest, *, silence_s: float | None) -> tuple[Head, bytes]:
+        """A whole exchange whose answer is small; None: as silent as any answer may be."""
         call = self.call(silence_s=silence_s)
         try:
             return call.send(request), b"".join(call.chunks())
@@ -77,29 +77,40 @@ class Call:
         self._target = target
         self._adapter = adapter
         self._silence_s = silence_s
+        self._limit_s = silence_s
         self._raw: HTTPResponse | None = None
         self._socket: socket.socket | None = None
         self._on_sent: Callable[[], None] = _nothing
         self.is_aborted = False
 
-    def send(self, request: TargetRequest, *, on_sent: Callable[[], None] | None = None) -> Head:
-        """Send the request and wait for status and headers.
+    def send(
+        self,
+        request: TargetRequest,
+        *,
+        on_sent: Callable[[], None] | None = None,
+        first_byte_s: float | None = None,
+    ) -> Head:
+        """Send the request and wait for status and headers, at most `first_byte_s`.
 
         `on_sent` is called in between, when the request is out: it costs no time of its own.
         """
         self._on_sent = on_sent or _nothing
+        self._limit_s = first_byte_s or self._silence_s
         _current.call = self
         try:
             response = self._adapter.send(
                 _prepared(self._target.spec.url, request),
                 stream=True,
-                timeout=(CONNECT_LIMIT_S, self._silence_s),
+                timeout=(CONNECT_LIMIT_S, self._limit_s),
             )
         except (requests.RequestException, HTTPError, OSError) as exc:
             raise self._translate(exc) from exc
         finally:
             _current.call = None
         self._raw = response.raw
+        if self._socket is not None and self._limit_s != self._silence_s:
+            self._limit_s = self._silence_s
+            self._socket.settimeout(self._silence_s)
         return Head(response.raw.status, list(response.raw.headers.iteritems()))
 
     def chunks(self) -> Iterator[bytes]:
@@ -144,7 +155,7 @@ class Call:
             return TargetUnreachable(f"target {name} does not accept connections")
         timeouts = (requests.ReadTimeout, ReadTimeoutError, TimeoutError)
         if isinstance(exc, timeouts) or isinstance(reason, timeouts):
-            return TargetTimeout(f"target {name} was silent for {self._silence_s:g} s")
+            return TargetTimeout(f"target {name} was silent for {self._limit_s:g} s")
         return TargetCut(f"target {name} closed the connection before its answer was whole")
 
 

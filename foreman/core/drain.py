@@ -6,20 +6,26 @@ When a visit ends and which residency a target serves next. How a worker carries
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 
-from foreman.core.queues import JobClass
+from foreman.core.queues import JobClass, class_queue
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """One model queue that has work: how long its head has waited, how much there is."""
+    """What waits in one Celery queue: how long its head has waited, how much there is."""
 
-    queue: str
+    queue: str  # the residency's model queue
+    job_class: JobClass
+    pinned_target: str | None  # no other target may run these
     model: str
-    head_at: datetime
+    wait_s: float
     count: int
+
+    @property
+    def name(self) -> str:
+        """The Celery queue that holds their messages."""
+        return class_queue(self.queue, self.job_class, self.pinned_target)
 
 
 @dataclass(frozen=True, slots=True)

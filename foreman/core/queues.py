@@ -46,16 +46,26 @@ class JobClass(StrEnum):
 
 
 _BATCH_MARK = "~batch"
+_TARGET_MARK = "~at~"
+_CELERY_NAME_LIMIT = 255
 
 
-def class_queue(queue: str, job_class: JobClass) -> str:
-    """The Celery queue of one class of the residency whose model queue is `queue`."""
-    return queue + _BATCH_MARK if job_class is JobClass.BATCH else queue
+def class_queue(queue: str, job_class: JobClass, pinned_target: str | None = None) -> str:
+    """The Celery queue of one class of the residency whose model queue is `queue`.
+
+    Jobs that only one target may run have a queue of their own: no other one listens to it.
+    """
+    name = queue + _BATCH_MARK if job_class is JobClass.BATCH else queue
+    if pinned_target is None:
+        return name
+    pinned = name + _TARGET_MARK + quote(pinned_target, safe="-._")
+    is_short = len(pinned) <= _CELERY_NAME_LIMIT
+    return pinned if is_short else name + _TARGET_MARK + _digest(pinned_target)
 
 
 def residency_queue(name: str) -> str:
     """The model queue of the residency that a Celery queue belongs to: `class_queue` undone."""
-    return name.removesuffix(_BATCH_MARK)
+    return name.partition(_TARGET_MARK)[0].removesuffix(_BATCH_MARK)
 
 
 @dataclass(frozen=True, slots=True)

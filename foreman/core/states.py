@@ -12,6 +12,13 @@ class JobState(StrEnum):
     EXPIRED = "expired"  # not started in time
 
 
+class Phase(StrEnum):
+    """What a working job is at."""
+
+    LOADING = "loading"  # the target is loading its residency
+    GENERATING = "generating"
+
+
 MOVES: dict[JobState, frozenset[JobState]] = {
     JobState.QUEUED: frozenset({JobState.WORKING, JobState.CANCELLED, JobState.EXPIRED}),
     # Back to queued: given back by a stopping worker, or taken from a lost one.

@@ -50,7 +50,7 @@ class Relay:
             overdue = upkeep.overdue_messages(connection)
             if not overdue:
                 return 0
-            waiting = {each.queue: each for each in upkeep.waiting_queues(connection)}
+            waiting = {each.name: each for each in upkeep.waiting_queues(connection)}
             lost = self._using_broker(lambda broker: _lost(broker, overdue, waiting))
             self._using_broker(lambda broker: self._send(broker, lost))
             upkeep.mark_published(connection, [each.job_id for each in overdue])

@@ -9,13 +9,16 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from typing import Any, Protocol
 from uuid import UUID
 
 from foreman.adapters.channel import Outgoing
 from foreman.adapters.target import Call, TargetRequest
+from foreman.config import Settings
 from foreman.core import headers as header_rules
 from foreman.core.frames import Failure, FrameKind, Head, encode_failure, encode_head
-from foreman.core.states import JobState
+from foreman.core.states import JobState, Phase
 from foreman.errors import (
     ChannelLost,
     DatabaseUnavailable,
@@ -50,19 +53,43 @@ class Run:
         self.started_at = time.monotonic()
         self.sent_bytes = 0
         self.stopped_by: ForemanError | None = None
+        self._woken = threading.Event()
+
+    def wait_for(self, future: "Future[Any]") -> None:
+        """Wait until something is done; raises what stops the run meanwhile."""
+        future.add_done_callback(lambda _: self._woken.set())
+        self._woken.wait()  # bounded by the job's own limit, which stops it
+        if self.stopped_by is not None:
+            raise self.stopped_by
+        self.started_at = time.monotonic()  # a load is not the job's own time
 
     def stop(self, error: ForemanError) -> None:
         """Hang up on the target and let the run end with `error`; the first one counts."""
         if self.stopped_by is None:
             self.stopped_by = error
             self.call.abort()
+            self._woken.set()
+
+
+class Residence(Protocol):
+    """What a run needs to know of the target's visit, and tells it."""
+
+    @property
+    def phase(self) -> Phase: ...
+
+    def await_loaded(self, run: Run) -> None:
+        """Return once the job's residency is loaded; raises what came instead."""
+
+    def note_end(self, run: Run, error: ForemanError | None) -> None:
+        """A run has ended, or will start over."""
 
 
 class Runner:
     """Runs the jobs of one worker, and knows which are running now."""
 
-    def __init__(self, runtime: WorkerRuntime) -> None:
+    def __init__(self, runtime: WorkerRuntime, residence: Residence) -> None:
         self._runtime = runtime
+        self._residence = residence
         self._runs: dict[UUID, Run] = {}
         self._lock = threading.Lock()
 
@@ -81,6 +108,12 @@ class Runner:
         for run in self.running().values():
             run.stop(error)
 
+    def stop_silent(self, error: ForemanError) -> None:
+        """Stop the runs that have no byte of an answer: they can start over elsewhere."""
+        for run in self.running().values():
+            if not run.sent_bytes:
+                run.stop(error)
+
     def run(self, job_id: UUID, *, target: str, on_claim: Callable[[], None]) -> None:
         """Run a job if it still waits.
 
@@ -93,6 +126,7 @@ class Runner:
                     job_id,
                     worker=self._runtime.worker,
                     target=target,
+                    phase=self._residence.phase,
                     lease_s=self._runtime.settings.lease_s,
                     web_silence_s=self._runtime.settings.web_silence_s,
                 )
@@ -111,11 +145,13 @@ class Runner:
     def _carry_out(self, run: Run) -> None:
         outgoing = self._open(run)
         try:
-            limit = self._runtime.settings.stream_buffer_bytes
-            status = _pump(run, outgoing, whole_limit_bytes=limit)
+            self._residence.await_loaded(run)
+            status = _pump(run, outgoing, self._runtime.settings)
         except ForemanError as error:
+            self._residence.note_end(run, run.stopped_by or error)
             self._fail(run, outgoing, run.stopped_by or error)
         else:
+            self._residence.note_end(run, None)
             _send(outgoing, FrameKind.END)
             self._finish(run, JobState.SUCCEEDED, status=status)
             took_s = round(time.monotonic() - run.started_at, 3)
@@ -198,14 +234,16 @@ def _pieces(run: Run, head: Head, whole_limit_bytes: int) -> Iterator[bytes]:
     return run.call.chunks()
 
 
-def _pump(run: Run, outgoing: Outgoing | None, *, whole_limit_bytes: int) -> int:
+def _pump(run: Run, outgoing: Outgoing | None, settings: Settings) -> int:
     """Send the request, pass on what comes back; returns the target's status."""
     claim = run.claim
+    # An answer that is made whole before it is sent is silent for as long as the job takes.
+    first_byte_s = settings.first_byte_s if claim.streams else settings.job_timeout_s
     headers = [*claim.headers, (header_rules.JOB_ID, str(claim.job_id))]
     request = TargetRequest("POST", claim.endpoint, claim.query, headers, claim.body)
-    head = run.call.send(request, on_sent=run.on_sent)
+    head = run.call.send(request, on_sent=run.on_sent, first_byte_s=first_byte_s)
     is_head_sent = False
-    for chunk in _pieces(run, head, whole_limit_bytes):
+    for chunk in _pieces(run, head, settings.stream_buffer_bytes):
         if not is_head_sent:
             # With the first bytes, not before: until then the job may run again unseen.
             _send(outgoing, FrameKind.HEAD, encode_head(head))

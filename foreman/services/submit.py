@@ -10,10 +10,17 @@ from foreman.adapters.inbox import Mailbox
 from foreman.core import headers as header_rules
 from foreman.core.bodies import Look, look
 from foreman.core.frames import Headers
-from foreman.core.queues import Residency, Wakeup, canonical_name, is_cloud_name, residency_of
+from foreman.core.queues import (
+    Residency,
+    Wakeup,
+    canonical_name,
+    class_queue,
+    is_cloud_name,
+    residency_of,
+)
 from foreman.core.states import Source
 from foreman.core.surface import Dialect, Route
-from foreman.errors import NoLiveTarget, ServerBusy, ShuttingDown
+from foreman.errors import NoLiveTarget, RequestRefused, ServerBusy, ShuttingDown
 from foreman.ids import new_id
 from foreman.runtime import WebRuntime
 from foreman.store import jobs
@@ -37,6 +44,7 @@ class Queued:
 
     residency: Residency
     streams: bool
+    pinned_target: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +67,28 @@ class Ticket:
 def place(runtime: WebRuntime, request: Request) -> Queued | Direct:
     """Say how a generation request is served."""
     looked = _look(request)
+    pinned = _pinned(runtime, request)
     if looked is None or is_cloud_name(looked.model):
-        return Direct(any_target(runtime))
+        return Direct(pinned or any_target(runtime))
     model = canonical_name(looked.model)
     found = runtime.catalog.find(model) if model else None
     if model is None or found is None:
-        return Direct(any_target(runtime))
-    if looked.is_unload or found.is_remote:
-        return Direct(found.targets[0])
-    if runtime.live_targets.isdisjoint(found.targets):
+        return Direct(pinned or any_target(runtime))
+    targets = found.targets if pinned is None else (pinned,)
+    if looked.is_unload or found.is_remote or targets[0] not in found.targets:
+        return Direct(targets[0])
+    if runtime.live_targets.isdisjoint(targets):
         raise NoLiveTarget
-    return Queued(residency_of(model, looked.runner_options), looked.streams)
+    return Queued(residency_of(model, looked.runner_options), looked.streams, pinned)
+
+
+def _pinned(runtime: WebRuntime, request: Request) -> str | None:
+    """The target that X-Foreman-Target names, if it does."""
+    wanted = header_rules.find(request.headers, header_rules.TARGET.lower())
+    if wanted is not None and wanted not in runtime.targets:
+        known = ", ".join(runtime.targets)
+        raise RequestRefused(f"{header_rules.TARGET} names no target; there are: {known}")
+    return wanted
 
 
 def _look(request: Request) -> Look | None:
@@ -107,6 +126,8 @@ def submit(runtime: WebRuntime, request: Request, queued: Queued) -> Ticket:
         max_attempts=runtime.settings.max_attempts,
         web_id=runtime.web_id,
         wait_s=runtime.settings.sync_wait_s,
+        pinned_target=queued.pinned_target,
+        streams=queued.streams,
         query=request.query,
         headers=header_rules.for_target(request.headers),
         body=request.body,
@@ -119,5 +140,6 @@ def submit(runtime: WebRuntime, request: Request, queued: Queued) -> Ticket:
     except BaseException:
         runtime.inbox.forget(job.id)
         raise
-    runtime.publisher.send(Wakeup(job.id, job.queue, job.model, job.web_id))
+    queue = class_queue(job.queue, job.job_class, job.pinned_target)
+    runtime.publisher.send(Wakeup(job.id, queue, job.model, job.web_id))
     return Ticket(job.id, mailbox, request, queued.streams)

@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 
 from foreman.core.frames import Headers
+from foreman.core.queues import JobClass
 from foreman.core.states import END_STATES, JobState, Source
 from foreman.errors import WaitedTooLong
 from foreman.store.fixed import FixedStatement
@@ -44,13 +45,27 @@ class NewJob:
     max_attempts: int
     web_id: UUID | None = None
     wait_s: float | None = None  # start within, or expire
+    job_class: JobClass = JobClass.INTERACTIVE
+    pinned_target: str | None = None
+    streams: bool = True  # bytes come as they are made: silence means that something is wrong
     query: str = ""
     headers: Headers = field(default_factory=list)
     body: bytes = field(default=b"", repr=False)
 
 
 def _insertion() -> Select[Any]:
-    names = ("id", "source", "endpoint", "model", "queue", "max_attempts", "web_id")
+    names = (
+        "id",
+        "source",
+        "endpoint",
+        "model",
+        "queue",
+        "job_class",
+        "pinned_target",
+        "streams",
+        "max_attempts",
+        "web_id",
+    )
     wait = bindparam("wait", type_=Interval())
     row = insert(Job).values(
         {name: bindparam(name) for name in names}
@@ -86,6 +101,7 @@ def insert_job(connection: Connection, job: NewJob) -> None:
     del values["wait_s"]
     values |= {
         "source": job.source.value,
+        "job_class": job.job_class.value,
         "wait": None if job.wait_s is None else timedelta(seconds=job.wait_s),
         "headers": Jsonb(job.headers),
     }

@@ -74,6 +74,7 @@ class Job(Base):
     client: Mapped[str | None]
     labels: Mapped[dict[str, Any]] = mapped_column("metadata", server_default=text("'{}'"))
     retry_of: Mapped[UUID | None]
+    streams: Mapped[bool] = mapped_column(Boolean, server_default=text("true"))
     keeps_stream: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     lease_until: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())

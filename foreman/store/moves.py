@@ -18,6 +18,7 @@ from sqlalchemy import (
     insert,
     literal,
     literal_column,
+    null,
     select,
     update,
 )
@@ -58,6 +59,8 @@ def move(
     if failure is not None:
         reason = failure.code
         changes |= {"error_code": failure.code, "error_message": str(failure())}
+    if to is not JobState.WORKING:
+        changes["phase"] = null()
     if to in END_STATES:
         changes["ended_at"] = func.now()
     # Written into the statement: a list of parameters would have it rendered again each time.

@@ -13,20 +13,23 @@ from uuid import UUID
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Double,
     Interval,
     Select,
     Text,
     bindparam,
     exists,
+    extract,
     func,
     literal,
     null,
+    or_,
     tuple_,
     update,
 )
 
 from foreman.core.frames import Failure, Headers
-from foreman.core.states import END_STATES, JobState, can_move
+from foreman.core.states import END_STATES, JobState, Phase, Source, can_move
 from foreman.store.fixed import FixedStatement
 from foreman.store.models import Job, Payload, WebProcess
 from foreman.store.moves import durability, move
@@ -46,6 +49,10 @@ class Claim:
     query: str
     headers: Headers
     body: bytes = field(repr=False)
+    queue: str
+    source: Source
+    streams: bool
+    waited_s: float  # since it was accepted
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +77,18 @@ def _claiming() -> Select[Any]:
         Job.cancel_requested_at.is_(None),
         # Nobody would read what a job of a dead web process generates.
         Job.web_id.is_(None) | web_is_alive(bindparam("web_silence", type_=Interval())),
-        returning=(Job.max_attempts, Job.endpoint, Job.model, Job.web_id),
+        or_(Job.pinned_target.is_(None), Job.pinned_target == bindparam("on_target")),
+        returning=(
+            Job.max_attempts,
+            Job.endpoint,
+            Job.model,
+            Job.web_id,
+            Job.queue,
+            Job.streams,
+            extract("epoch", func.now() - Job.queued_at).cast(Double).label("waited_s"),
+        ),
         values={
+            "phase": bindparam("phase"),
             "fence": Job.fence + 1,
             "attempt": Job.attempt + 1,
             "worker": bindparam("worker"),
@@ -94,6 +111,7 @@ def claim_job(
     *,
     worker: str,
     target: str,
+    phase: Phase,
     lease_s: float,
     web_silence_s: float,
 ) -> Claim | None:
@@ -105,6 +123,8 @@ def claim_job(
         "job_id": job_id,
         "worker": worker,
         "target": target,
+        "on_target": target,
+        "phase": phase.value,
         "lease": timedelta(seconds=lease_s),
         "web_silence": timedelta(seconds=web_silence_s),
     }
@@ -122,6 +142,10 @@ def claim_job(
         query=row.query,
         headers=[(name, value) for name, value in row.headers],
         body=row.body,
+        queue=row.queue,
+        source=Source(row.source),
+        streams=row.streams,
+        waited_s=row.waited_s,
     )
 
 
@@ -207,6 +231,16 @@ def give_back(connection: Connection, job_id: UUID, fence: int, *, reason: str) 
     moved = move(JobState.QUEUED, *_this_run(), wanted, reason=reason, values=changes)
     values = {"this_job": job_id, "this_fence": fence}
     return connection.execute(moved.read(), values).first() is not None
+
+
+def mark_generating(connection: Connection, job_id: UUID, fence: int) -> None:
+    """Note that the residency of a run is loaded."""
+    statement = (
+        update(Job)
+        .where(Job.id == job_id, Job.fence == fence, Job.state == JobState.WORKING)
+        .values(phase=Phase.GENERATING.value)
+    )
+    connection.execute(statement)
 
 
 def mark_answering(connection: Connection, job_ids: Sequence[UUID]) -> None:

@@ -1,15 +1,15 @@
-"""Targets and their leases, web processes and their heartbeats, the ledger of swaps."""
+"""Targets and their leases, web processes and their heartbeats."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from foreman.config import TargetSpec
-from foreman.store.models import Swap, Target, WebProcess
+from foreman.store.models import Target, WebProcess
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,9 @@ class TargetRow:
     is_leased: bool
     resident_queue: str | None
     resident_since: datetime | None
+    loading_queue: str | None
+    sick_reason: str | None
+    reason: str | None
 
 
 def declare_targets(connection: Connection, specs: Sequence[TargetSpec]) -> None:
@@ -64,11 +67,21 @@ def acquire_lease(
             worker=worker,
             fence=Target.fence + 1,
             lease_until=func.now() + timedelta(seconds=lease_s),
+            sick_since=None,
+            sick_reason=None,
         )
         .returning(Target.name, Target.fence)
     )
     row = connection.execute(statement).one_or_none()
     return Lease(*row) if row else None
+
+
+def read_resident(connection: Connection, target: str) -> str | None:
+    """The model queue that a target has loaded; None when a swap was never finished."""
+    resident = select(Target.resident_queue).where(
+        Target.name == target, Target.loading_queue.is_(None)
+    )
+    return connection.scalar(resident)
 
 
 def renew_lease(connection: Connection, lease: Lease, *, lease_s: float) -> bool:
@@ -106,37 +119,11 @@ def read_targets(connection: Connection, *, grace_s: float = 0) -> list[TargetRo
         is_leased,
         Target.resident_queue,
         Target.resident_since,
+        Target.loading_queue,
+        Target.sick_reason,
+        Target.reason,
     ).order_by(Target.name)
     return [TargetRow(*row) for row in connection.execute(statement)]
-
-
-def record_swap(
-    connection: Connection, lease: Lease, to_queue: str, *, reason: str, jobs_served: int
-) -> None:
-    """Write that the lease's target now serves `to_queue`, and a line of the ledger.
-
-    Nothing is written by who does not hold the lease any more.
-    """
-    before = connection.scalar(
-        select(Target.resident_queue).where(Target.name == lease.target).with_for_update()
-    )
-    is_held = connection.scalar(
-        update(Target)
-        .where(Target.name == lease.target, Target.fence == lease.fence)
-        .values(resident_queue=to_queue, resident_since=func.now())
-        .returning(Target.name)
-    )
-    if is_held is None:
-        return
-    connection.execute(
-        insert(Swap).values(
-            target=lease.target,
-            from_queue=before,
-            to_queue=to_queue,
-            reason=reason,
-            jobs_served=jobs_served,
-        )
-    )
 
 
 def register_web(connection: Connection, web_id: UUID, *, host: str, pid: int) -> None:

@@ -1,15 +1,26 @@
 """Rows for relay, reaper and drain: what waits, what is unpublished, what is stalled."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, and_, func, literal, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Double,
+    and_,
+    extract,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
 
 from foreman.core.drain import Waiting
-from foreman.core.queues import Wakeup
+from foreman.core.queues import JobClass, Wakeup, class_queue
 from foreman.core.states import JobState, Source
 from foreman.errors import ClientLeft, ForemanError, JobCancelled, WaitedTooLong, WorkerLost
 from foreman.store.models import Job
@@ -22,26 +33,47 @@ REPUBLISH_LIMIT_S = 900
 BATCH = 500
 
 
+def is_ready() -> ColumnElement[bool]:
+    """A condition on jobs: queued, and not in the pause before another attempt."""
+    has_paused = or_(Job.ready_at.is_(None), Job.ready_at <= func.now())
+    return and_(Job.state == JobState.QUEUED, has_paused)
+
+
 def waiting_queues(connection: Connection) -> list[Waiting]:
-    """Every model queue that has work, by its rows."""
+    """Every Celery queue that has work, by its rows."""
+    kind = (Job.queue, Job.job_class, Job.pinned_target)
+    waited = extract("epoch", func.now() - func.min(Job.queued_at)).cast(Double)
     statement = (
-        select(Job.queue, func.min(Job.model), func.min(Job.queued_at), func.count())
-        .where(Job.state == JobState.QUEUED)
-        .group_by(Job.queue)
+        select(*kind, func.min(Job.model), waited, func.count()).where(is_ready()).group_by(*kind)
     )
-    return [Waiting(*row) for row in connection.execute(statement)]
+    return [Waiting(row[0], JobClass(row[1]), *row[2:]) for row in connection.execute(statement)]
+
+
+_WAKEUP = (Job.id, Job.queue, Job.job_class, Job.pinned_target, Job.model, Job.web_id)
+
+
+def _wakeups(rows: Iterable[Any]) -> list[Wakeup]:
+    return [
+        Wakeup(
+            row.id,
+            class_queue(row.queue, JobClass(row.job_class), row.pinned_target),
+            row.model,
+            row.web_id,
+        )
+        for row in rows
+    ]
 
 
 def unpublished(connection: Connection) -> list[Wakeup]:
-    """Queued jobs that are owed a message, oldest first; locked until the transaction ends."""
+    """Jobs that wait and are owed a message, oldest first; locked until the transaction ends."""
     statement = (
-        select(Job.id, Job.queue, Job.model, Job.web_id)
-        .where(Job.state == JobState.QUEUED, Job.published_at.is_(None))
+        select(*_WAKEUP)
+        .where(is_ready(), Job.published_at.is_(None))
         .order_by(Job.queued_at)
         .limit(BATCH)
         .with_for_update(skip_locked=True)
     )
-    return [Wakeup(*row) for row in connection.execute(statement)]
+    return _wakeups(connection.execute(statement))
 
 
 def overdue_messages(connection: Connection) -> list[Wakeup]:
@@ -51,13 +83,13 @@ def overdue_messages(connection: Connection) -> list[Wakeup]:
         seconds=1
     )
     statement = (
-        select(Job.id, Job.queue, Job.model, Job.web_id)
+        select(*_WAKEUP)
         .where(Job.state == JobState.QUEUED, Job.published_at < func.now() - patience)
         .order_by(Job.published_at)
         .limit(BATCH)
         .with_for_update(skip_locked=True)
     )
-    return [Wakeup(*row) for row in connection.execute(statement)]
+    return _wakeups(connection.execute(statement))
 
 
 def mark_published(connection: Connection, job_ids: Sequence[UUID]) -> None:

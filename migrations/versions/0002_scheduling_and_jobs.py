@@ -82,6 +82,9 @@ def upgrade() -> None:
     )
     op.add_column("jobs", sa.Column("retry_of", sa.Uuid(), nullable=True))
     op.add_column(
+        "jobs", sa.Column("streams", sa.Boolean(), server_default=sa.text("true"), nullable=False)
+    )
+    op.add_column(
         "jobs",
         sa.Column("keeps_stream", sa.Boolean(), server_default=sa.text("false"), nullable=False),
     )
@@ -181,6 +184,7 @@ def downgrade() -> None:
     op.drop_column("jobs", "deadline_at")
     op.drop_column("jobs", "ready_at")
     op.drop_column("jobs", "keeps_stream")
+    op.drop_column("jobs", "streams")
     op.drop_column("jobs", "retry_of")
     op.drop_column("jobs", "metadata")
     op.drop_column("jobs", "client")

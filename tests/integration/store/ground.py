@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from foreman.config import TargetSpec
-from foreman.core.states import JobState
+from foreman.core.states import JobState, Phase, Source
 from foreman.ids import new_id
 from foreman.store import jobs, runs, targets, upkeep
 from foreman.store.db import Database
@@ -51,6 +51,7 @@ class Store:
             job_id,
             worker=worker,
             target="gpu",
+            phase=Phase.GENERATING,
             lease_s=LEASE_S,
             web_silence_s=WEB_SILENCE_S,
         )
@@ -71,7 +72,8 @@ class Store:
                 self.do(jobs.expire_job, job_id)
             return Claim(
                 job_id=job_id, fence=0, attempt=0, max_attempts=3, endpoint="", model="",
-                web_id=None, query="", headers=[], body=b"",
+                web_id=None, query="", headers=[], body=b"", queue="", source=Source.ASYNC,
+                streams=True, waited_s=0.0,
             )  # fmt: skip
         claim = self.working()
         assert self.do(runs.finish_run, claim.job_id, claim.fence, state)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from foreman.config import TargetSpec
-from foreman.store import targets
+from foreman.store import swaps, targets
 from foreman.store.targets import Lease
 from tests.integration.store.ground import LEASE_S, Store
 from tests.stack import wait_for
@@ -21,9 +21,27 @@ def ledger(store: Store) -> list[tuple[object, ...]]:
     return [tuple(row[key] for key in keys) for row in rows]
 
 
-def swap(store: Store, lease: Lease, to_queue: str, *, jobs_served: int = 0) -> None:
+def swap(
+    store: Store,
+    lease: Lease,
+    to_queue: str,
+    *,
+    jobs_served: int = 0,
+    cost_s: float | None = 10.0,
+) -> None:
     with store.database.transaction() as connection:
-        targets.record_swap(connection, lease, to_queue, reason="drained", jobs_served=jobs_served)
+        line = swaps.SwapRecord(
+            to_queue=to_queue,
+            model=to_queue,
+            reason="drained",
+            jobs_served=jobs_served,
+            cost_s=cost_s,
+            was_loaded=False,
+            head_wait_s=1.0,
+            fifo_swaps=2,
+            saved_s=3.0,
+        )
+        swaps.record_swap(connection, lease, line)
 
 
 def test_a_worker_takes_a_free_target(store: Store) -> None:

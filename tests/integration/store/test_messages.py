@@ -2,8 +2,7 @@
 
 import pytest
 
-from foreman.core.drain import Waiting
-from foreman.core.queues import Wakeup
+from foreman.core.queues import JobClass, Wakeup
 from foreman.store import runs, upkeep
 from tests.integration.store.ground import Store
 
@@ -133,25 +132,50 @@ def test_no_message_is_no_work(store: Store) -> None:
 def test_waiting_queues_are_counted_by_their_rows(store: Store) -> None:
     first = store.queued(queue="a", model="a:latest")
     store.queued(queue="a", model="a:latest")
-    other = store.queued(queue="b", model="b:latest")
+    store.queued(queue="a", model="a:latest", job_class=JobClass.BATCH)
+    store.queued(queue="b", model="b:latest", pinned_target="gpu")
     store.working(queue="c")
-    head_at = store.row(first.id)["queued_at"]
+    store.set(first.id, "queued_at = now() - interval '1 h'")
 
-    waiting = store.do(upkeep.waiting_queues)
+    waiting = sorted(store.do(upkeep.waiting_queues), key=lambda each: each.name)
 
-    assert sorted(waiting, key=lambda each: each.queue) == [
-        Waiting("a", "a:latest", head_at, 2),
-        Waiting("b", "b:latest", store.row(other.id)["queued_at"], 1),
+    assert [(each.name, each.model, each.count) for each in waiting] == [
+        ("a", "a:latest", 2),
+        ("a~batch", "a:latest", 1),
+        ("b~at~gpu", "b:latest", 1),
     ]
+    assert 3600 <= waiting[0].wait_s < 3700
+    assert 0 <= waiting[1].wait_s < 60
+
+
+def test_a_job_in_the_pause_before_another_attempt_does_not_wait_yet(store: Store) -> None:
+    job = store.queued()
+    store.set(job.id, "published_at = NULL, ready_at = now() + interval '1 h'")
+
+    assert store.do(upkeep.waiting_queues) == []
+    assert store.do(upkeep.unpublished) == []
+
+    store.set(job.id, "ready_at = now() - interval '1 ms'")
+    assert [each.count for each in store.do(upkeep.waiting_queues)] == [1]
+    assert ids(store.do(upkeep.unpublished)) == [job.id]
+
+
+def test_a_message_goes_to_the_queue_of_its_class_and_its_target(store: Store) -> None:
+    job = store.queued(queue="a", job_class=JobClass.BATCH, pinned_target="gpu")
+    store.do(upkeep.unpublish, [job.id])
+
+    (wakeup,) = store.do(upkeep.unpublished)
+
+    assert wakeup.queue == "a~batch~at~gpu"
 
 
 def test_a_job_that_was_given_back_heads_its_queue_by_its_first_wait(store: Store) -> None:
     claim = store.working(queue="a")
     store.set(claim.job_id, "queued_at = now() - interval '1 h'")
-    waited_since = store.row(claim.job_id)["queued_at"]
     store.queued(queue="a")
     store.do(runs.give_back, claim.job_id, claim.fence, reason="shutting_down")
 
     (waiting,) = store.do(upkeep.waiting_queues)
 
-    assert (waiting.head_at, waiting.count) == (waited_since, 2)
+    assert waiting.count == 2
+    assert 3600 <= waiting.wait_s < 3700

@@ -38,6 +38,8 @@ def test_a_claim_has_all_that_the_run_needs(store: Store) -> None:
 
     claim = store.claim(job.id)
 
+    assert claim
+    assert 0 <= claim.waited_s < 30
     assert claim == runs.Claim(
         job_id=job.id,
         fence=1,
@@ -49,6 +51,10 @@ def test_a_claim_has_all_that_the_run_needs(store: Store) -> None:
         query="ts=1&x=%20",
         headers=[("X-Twice", "1"), ("Accept", "*/*"), ("X-Twice", "2")],
         body=bytes(range(256)),
+        queue=job.queue,
+        source=job.source,
+        streams=True,
+        waited_s=claim.waited_s,
     )
 
 

@@ -1,0 +1,108 @@
+"""Whether a target does real work. Its lists prove nothing: a wedged server goes on answering them.
+
+A target that lets requests run out of time before their first byte, or hangs up on several in a
+row, is sick: its jobs are queued again, unseen, and it gets no others until a one-token generation
+has come back.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Callable
+
+from foreman.adapters.target import TargetRequest
+from foreman.errors import (
+    DatabaseUnavailable,
+    ForemanError,
+    JobTooLong,
+    LoadFailed,
+    TargetError,
+    TargetTimeout,
+)
+from foreman.runtime import WorkerRuntime
+from foreman.services.run import Run
+from foreman.store import swaps
+from foreman.store.targets import Lease
+
+log = logging.getLogger(__name__)
+
+# Answers in a row that were cut before their first byte.
+CUTS = 3
+PROBE_FIRST_S, PROBE_LIMIT_S = 2.0, 60.0
+PROBE_ANSWER_S = 60.0
+
+
+class Health:
+    """The health of the one target that this worker drives."""
+
+    def __init__(self, runtime: WorkerRuntime, on_sick: Callable[[ForemanError], None]) -> None:
+        self._runtime = runtime
+        self._on_sick = on_sick
+        self._cuts = 0
+        self._model = ""
+        self._probe_at = 0.0
+        self._pause_s = PROBE_FIRST_S
+        self._told: str | None = None  # what the target's row says
+        self.sick_of: str | None = None
+
+    @property
+    def is_well(self) -> bool:
+        return self.sick_of is None
+
+    def reset(self) -> None:
+        """Nothing is held against it any more."""
+        self._cuts, self.sick_of, self._pause_s = 0, None, PROBE_FIRST_S
+
+    def begin(self) -> None:
+        """A target was leased: its row says that it is well."""
+        self.reset()
+        self._told = None
+
+    def note(self, run: Run, error: ForemanError | None) -> None:
+        """Learn from how a run ended."""
+        self._model = run.claim.model
+        if error is None or run.sent_bytes:
+            self._cuts = 0
+        elif isinstance(error, TargetTimeout) and not isinstance(error, JobTooLong):
+            self._fall_sick(error)
+        elif isinstance(error, TargetError) and not isinstance(error, LoadFailed | JobTooLong):
+            self._cuts += 1
+            if self._cuts >= CUTS:
+                self._fall_sick(error)
+
+    def _fall_sick(self, error: ForemanError) -> None:
+        if self.sick_of is not None:
+            return
+        log.error("target is sick", extra={"error": str(error)})
+        self.sick_of = str(error)
+        self._probe_at = time.monotonic() + self._pause_s
+        self._on_sick(error)
+
+    def tend(self, lease: Lease) -> None:
+        """Called every second or so: say how the target is, and probe it when that is due."""
+        is_away = not self._runtime.catalog.is_reachable(lease.target)
+        if self.sick_of is not None and not is_away and time.monotonic() >= self._probe_at:
+            self._probe(lease)
+        told = self.sick_of or ("it does not answer" if is_away else None)
+        if told == self._told:
+            return
+        try:
+            with self._runtime.database.statement() as connection:
+                swaps.mark_sick(connection, lease, told)
+            self._told = told
+        except DatabaseUnavailable as error:
+            log.warning("health not told", extra={"error": str(error)})
+
+    def _probe(self, lease: Lease) -> None:
+        wish = {"model": self._model, "prompt": "1", "stream": False, "options": {"num_predict": 1}}
+        request = TargetRequest("POST", "/api/generate", body=json.dumps(wish).encode())
+        limit_s = min(PROBE_ANSWER_S, self._runtime.settings.first_byte_s)
+        try:
+            head, _ = self._runtime.targets[lease.target].fetch(request, silence_s=limit_s)
+        except TargetError as error:
+            self._pause_s = min(2 * self._pause_s, PROBE_LIMIT_S)
+            self._probe_at = time.monotonic() + self._pause_s
+            log.warning("target is still sick", extra={"error": str(error)})
+            return
+        log.info("target is well again", extra={"status": head.status})
+        self.reset()
