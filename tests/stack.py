@@ -198,10 +198,18 @@ class Stack:
     def get(self, path: str) -> "Answer":
         return self._ask(urllib.request.Request(self.url + path), 30)
 
-    def post(self, path: str, body: Any, timeout_s: float = 30) -> "Answer":
+    def post(
+        self,
+        path: str,
+        body: Any,
+        timeout_s: float = 30,
+        headers: dict[str, str] | None = None,
+    ) -> "Answer":
         """A whole request; HTTP errors are answers, too."""
         given = body if isinstance(body, bytes) else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data=given, method="POST")
+        request = urllib.request.Request(
+            self.url + path, data=given, method="POST", headers=headers or {}
+        )
         return self._ask(request, timeout_s)
 
     def _ask(self, request: urllib.request.Request, timeout_s: float) -> "Answer":

@@ -1,0 +1,222 @@
+"""Swaps as foreman makes them: by its own requests, and not before the policy says so."""
+
+import json
+import threading
+from typing import Any
+
+import pytest
+
+from tests.client import Background, chat, stream
+from tests.integration.conftest import NewOllama, NewStack
+from tests.stack import Stack, wait_for
+
+LOAD_S = 0.3
+
+
+def swaps(stack: Stack) -> list[dict[str, Any]]:
+    return stack.rows("SELECT * FROM swaps ORDER BY id")
+
+
+def loads(log: list[dict[str, Any]]) -> list[str]:
+    return [event["model"] for event in log]
+
+
+class Crowd:
+    """Clients that each ask again as soon as they are answered: the queue is never empty."""
+
+    def __init__(self, stack: Stack, model: str, *, clients: int) -> None:
+        self._is_over = threading.Event()
+        self._stack = stack
+        self._body = chat(model, stream=False, options={"num_predict": 2})
+        self._threads = [threading.Thread(target=self._ask) for _ in range(clients)]
+        self.answered = 0
+
+    def _ask(self) -> None:
+        while not self._is_over.is_set():
+            assert self._stack.post("/api/chat", self._body).status == 200
+            self.answered += 1
+
+    def __enter__(self) -> "Crowd":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._is_over.set()
+        for thread in self._threads:
+            thread.join(30)
+
+
+def test_an_overdue_residency_ends_a_visit_that_has_paid_for_its_swap(
+    new_stack: NewStack, new_ollama: NewOllama
+) -> None:
+    ollama = new_ollama(tokens_per_s=40, load_s=LOAD_S, max_loaded=1)
+    rules = {"FOREMAN_MAX_WAIT_INTERACTIVE": "1", "FOREMAN_SWAP_KAPPA": "4"}
+    stack = new_stack(ollama, settings=rules)
+    with Crowd(stack, "chain-a", clients=4) as crowd:
+        wait_for(lambda: crowd.answered > 4)
+
+        other = stack.post("/api/chat", chat("chain-b", stream=False))
+
+        assert other.status == 200
+        wait_for(lambda: len(swaps(stack)) >= 3, what="and back again")
+    first, second, third, *_ = swaps(stack)
+    assert (first["reason"], second["reason"], third["reason"]) == ("first", "overdue", "drained")
+    assert second["head_wait_s"] >= 1
+    # D = kappa * swap: not before the visit had paid for its swap.
+    dwell_s = (second["at"] - first["at"]).total_seconds()
+    assert dwell_s >= 4 * first["cost_s"]
+    assert second["jobs_served"] >= 4
+    assert first["cost_s"] >= LOAD_S
+
+
+def test_without_an_overdue_one_a_visit_goes_on_while_there_is_work(
+    new_stack: NewStack, new_ollama: NewOllama
+) -> None:
+    ollama = new_ollama(tokens_per_s=40, load_s=LOAD_S, max_loaded=1)
+    stack = new_stack(ollama)
+    with Crowd(stack, "chain-a", clients=4) as crowd:
+        wait_for(lambda: crowd.answered > 4)
+        other = Background(stack.url, body=chat("chain-b", stream=False))
+        so_far = crowd.answered
+        wait_for(lambda: crowd.answered > so_far + 20)
+        assert other.is_waiting
+    assert other.result()[0] == 200
+    assert loads(ollama.log("load")) == ["chain-a", "chain-b"]
+
+
+def test_a_client_that_leaves_while_its_model_loads_does_not_abort_the_load(
+    new_stack: NewStack, new_ollama: NewOllama
+) -> None:
+    ollama = new_ollama(load_s=1.5, tokens_per_s=0)
+    stack = new_stack(ollama)
+    with stream(stack.url) as opened:
+        wait_for(lambda: [job["phase"] for job in stack.jobs()] == ["loading"])
+        opened.leave()
+    wait_for(lambda: stack.jobs()[0]["state"] == "cancelled", 1.0, "at once, not after the load")
+
+    answer = stack.post("/api/chat", chat(stream=False))
+
+    assert answer.status == 200
+    assert loads(ollama.log("load")) == ["chain-a"]
+    assert [event["model"] for event in ollama.log("generation")] == ["chain-a"]
+    assert stack.jobs()[1]["phase"] is None
+
+
+def test_a_working_job_says_that_it_generates_once_its_model_is_loaded(
+    new_stack: NewStack, new_ollama: NewOllama
+) -> None:
+    stack = new_stack(new_ollama(tokens=400))
+    with stream(stack.url) as opened:
+        opened.read_line()
+
+        assert stack.job(opened.job_id)["phase"] == "generating"
+        opened.leave()
+
+
+def test_a_model_that_does_not_load_gets_the_targets_own_error_and_others_go_on(
+    new_stack: NewStack, new_ollama: NewOllama
+) -> None:
+    ollama = new_ollama(tokens_per_s=0, load_s=0.05, max_loaded=1)
+    stack = new_stack(ollama)
+    ollama.fault("error500", model="chain-b")
+    broken = Background(stack.url, body=chat("chain-b", stream=False))
+    wait_for(lambda: [swap["cost_s"] for swap in swaps(stack)][:1] == [None])
+
+    others = [stack.post("/api/chat", chat(stream=False)) for _ in range(3)]
+
+    assert [answer.status for answer in others] == [200] * 3
+    status, body = broken.result()
+    assert status == 500
+    assert json.loads(body)["error"]
+    (job,) = (job for job in stack.jobs() if job["model"] == "chain-b:latest")
+    assert (job["attempt"], job["state"]) == (3, "succeeded")
+
+
+def test_a_model_that_was_unloaded_behind_foremans_back_is_loaded_again_by_foreman(
+    new_stack: NewStack, new_ollama: NewOllama
+) -> None:
+    ollama = new_ollama(tokens_per_s=0, keep_alive_s=0.5)
+    stack = new_stack(ollama)
+    assert stack.post("/api/chat", chat(stream=False)).status == 200
+    wait_for(lambda: not ollama.state()["loaded"])
+
+    # The first job finds out; it is answered all the same.
+    assert stack.post("/api/chat", chat(stream=False)).status == 200
+    assert len(ollama.log("load")) == 2
+
+
+def test_a_worker_that_starts_finds_what_its_target_has_loaded(
+    new_stack: NewStack, new_ollama: NewOllama
+) -> None:
+    ollama = new_ollama(tokens_per_s=0)
+    stack = new_stack(ollama, workers=2)
+    assert stack.post("/api/chat", chat(stream=False)).status == 200
+    holder = stack.rows("SELECT worker FROM targets")[0]["worker"].split("@")[0]
+
+    stack.processes[holder].kill()
+
+    assert stack.post("/api/chat", chat(stream=False)).status == 200
+    assert loads(ollama.log("load")) == ["chain-a"]
+    assert len(swaps(stack)) == 1
+
+
+@pytest.mark.parametrize("wanted", ["gpu1", "gpu2"])
+def test_a_request_may_name_the_target_that_runs_it(
+    new_stack: NewStack, new_ollama: NewOllama, wanted: str
+) -> None:
+    stack = new_stack(*(new_ollama(tokens_per_s=0) for _ in range(2)), workers=2)
+    wait_for(lambda: len(json.loads(stack.get("/readyz").body)["live_targets"]) == 2)
+
+    answer = stack.post("/api/chat", chat(stream=False), headers={"X-Foreman-Target": wanted})
+
+    assert answer.status == 200
+    assert [job["target"] for job in stack.jobs()] == [wanted]
+
+
+def test_a_target_that_is_none_is_refused(new_stack: NewStack, new_ollama: NewOllama) -> None:
+    stack = new_stack(new_ollama())
+
+    answer = stack.post("/api/chat", chat(), headers={"X-Foreman-Target": "nowhere"})
+
+    assert answer.status == 400
+    assert "gpu1" in json.loads(answer.body)["error"]
+
+
+def test_of_two_targets_the_one_that_has_it_loaded_serves_it(
+    new_stack: NewStack, new_ollama: NewOllama
+) -> None:
+    ollamas = [new_ollama(tokens_per_s=0) for _ in range(2)]
+    stack = new_stack(*ollamas, workers=2)
+    wait_for(lambda: len(json.loads(stack.get("/readyz").body)["live_targets"]) == 2)
+
+    answers = [stack.post("/api/chat", chat(stream=False)) for _ in range(12)]
+
+    assert [answer.status for answer in answers] == [200] * 12
+    assert sum(len(ollama.log("load")) for ollama in ollamas) == 1
+
+
+def test_a_wedged_target_is_sick_its_job_runs_elsewhere_and_it_comes_back(
+    new_stack: NewStack, new_ollama: NewOllama
+) -> None:
+    # The load is long enough for the other worker to see where the model is.
+    ollamas = [new_ollama(tokens_per_s=0, load_s=1) for _ in range(2)]
+    stack = new_stack(*ollamas, workers=2, settings={"FOREMAN_FIRST_BYTE": "1"})
+    wait_for(lambda: len(json.loads(stack.get("/readyz").body)["live_targets"]) == 2)
+    assert stack.post("/api/chat", chat()).status == 200
+    (used,) = (job["target"] for job in stack.jobs())
+    wedged = ollamas[int(used[-1]) - 1]
+    wedged.fault("wedge")
+
+    answer = stack.post("/api/chat", chat())
+
+    assert answer.status == 200
+    assert answer.lines[-1]["done"]
+    assert stack.jobs()[-1]["target"] != used
+
+    def sick() -> list[str]:
+        return [row["name"] for row in stack.rows("SELECT * FROM targets") if row["sick_since"]]
+
+    wait_for(lambda: sick() == [used])
+    wedged.clear()
+    wait_for(lambda: sick() == [], 20)
