@@ -131,17 +131,20 @@ class CompletionVoice(ChatVoice):
         return events + b"data: [DONE]\n\n"
 
     def broken(self, message: str) -> bytes:
-        return self._piece("", None)
+        return self._piece("", None, model="")
 
     def whole(self, answer: Answer) -> bytes:
         head = self._head("text_completion", self._ask.model)
         choice = {"text": answer.text, "index": 0, "finish_reason": answer.done_reason}
         return go_json({**head, "choices": [choice], "usage": usage(answer)}) + b"\n"
 
-    def _piece(self, text: str, reason: str | None) -> bytes:
-        return sse(self._object([{"text": text, "index": 0, "finish_reason": reason}]))
+    def _piece(self, text: str, reason: str | None, model: str | None = None) -> bytes:
+        choice = {"text": text, "index": 0, "finish_reason": reason}
+        # Whoever asks for the usage gets one without any tokens in every chunk before the last.
+        nothing = {"usage": usage(Answer())} if self._wants_usage else {}
+        return sse(self._object([choice], model, **nothing))
 
-    def _object(self, choices: list[Fields], **more: object) -> Fields:
-        head = self._head("text_completion", self._ask.model)
+    def _object(self, choices: list[Fields], model: str | None = None, **more: object) -> Fields:
+        head = self._head("text_completion", self._ask.model if model is None else model)
         first = {key: head[key] for key in ("id", "object", "created")}
         return {**first, "choices": choices, **head, **more}

@@ -123,9 +123,9 @@ class NativeVoice:
         says = self._message(answer) if self._ask.verb == "chat" else self._response(answer)
         line: Fields = {"model": self._ask.model, "created_at": now_text(), **says}
         line["done"] = bool(answer.done_reason)
+        words = answer.words if self._ask.logprobs else ()
+        logprobs = {"logprobs": [logprob(word, self._ask.top_logprobs) for word in words]}
         metrics = {
-            "done_reason": answer.done_reason,
-            "context": answer.context,
             "total_duration": answer.total_ns,
             "load_duration": answer.load_ns,
             "prompt_eval_count": answer.prompt_tokens,
@@ -133,10 +133,10 @@ class NativeVoice:
             "eval_count": answer.tokens,
             "eval_duration": answer.eval_ns,
         }
-        line.update((key, value) for key, value in metrics.items() if value)
-        if self._ask.logprobs and answer.words:
-            top = self._ask.top_logprobs
-            line["logprobs"] = [logprob(word, top) for word in answer.words]
+        ending: Fields = {"done_reason": answer.done_reason, "context": answer.context}
+        # The log probabilities of a chat stand before the metrics, those of a generation behind.
+        ending |= {**logprobs, **metrics} if self._ask.verb == "chat" else {**metrics, **logprobs}
+        line.update((key, value) for key, value in ending.items() if value)
         return line
 
     def _message(self, answer: Answer) -> Fields:

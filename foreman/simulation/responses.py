@@ -3,15 +3,24 @@
 The events are Go maps, so their keys are sorted; the whole answer is a struct, so they are not.
 """
 
-import json
 import random
 import time
 from typing import Any
 
 from foreman.simulation.answers import Answer, ToolCall
 from foreman.simulation.ask import Ask, render_chat
-from foreman.simulation.completions import tool_calls
 from foreman.simulation.decode import Fields, Refused, folded, read_fields
+from foreman.simulation.response_parts import (
+    as_map,
+    call_item,
+    message_item,
+    part,
+    reasoning_item,
+    repeated_format,
+    repeated_reasoning,
+    repeated_tool,
+    usage_of,
+)
 from foreman.simulation.voice import json_text, sse
 from foreman.simulation.wire import go_json
 
@@ -99,7 +108,7 @@ class ResponsesVoice:
 
     def call(self, call: ToolCall) -> bytes:
         events = self._begin() + self._close()
-        item = _call_item(call, f"fc_{random.randrange(999999)}_0")
+        item = call_item(call, f"fc_{random.randrange(999999)}_0")
         events += self._item_event("added", {**item, "status": "in_progress", "arguments": ""})
         place = {"item_id": item["id"]}
         for kind, key in (("delta", "delta"), ("done", "arguments")):
@@ -111,7 +120,7 @@ class ResponsesVoice:
 
     def done(self, answer: Answer) -> bytes:
         events = self._begin() + self._close()
-        response = self._response("completed", self._output, _usage(answer))
+        response = self._response("completed", self._output, usage_of(answer))
         response["completed_at"] = int(time.time())
         return events + self._response_event("completed", response)
 
@@ -121,12 +130,12 @@ class ResponsesVoice:
     def whole(self, answer: Answer) -> bytes:
         output: list[Fields] = []
         if answer.thinking:
-            output.append(_reasoning_item(f"rs_{self._id}", answer.thinking))
+            output.append(reasoning_item(f"rs_{self._id}", answer.thinking))
         for index, call in enumerate(answer.tool_calls):
-            output.append(_call_item(call, f"fc_{self._id}_{index}"))
+            output.append(call_item(call, f"fc_{self._id}_{index}"))
         if not answer.tool_calls:
-            output.append(_message_item(self._item_id, answer.text))
-        response = self._response("completed", output, _usage(answer))
+            output.append(message_item(self._item_id, answer.text))
+        response = self._response("completed", output, usage_of(answer), is_event=False)
         response["completed_at"] = int(time.time())
         return go_json(response) + b"\n"
 
@@ -142,9 +151,9 @@ class ResponsesVoice:
             return b""
         events = self._close()
         self._open = "text"
-        item = {**_message_item(self._item_id, ""), "status": "in_progress", "content": []}
+        item = {**message_item(self._item_id, ""), "status": "in_progress", "content": []}
         events += self._item_event("added", item)
-        place = {"item_id": self._item_id, "content_index": 0, "part": _part("")}
+        place = {"item_id": self._item_id, "content_index": 0, "part": part("")}
         return events + self._event("content_part.added", place)
 
     def _close(self) -> bytes:
@@ -152,14 +161,14 @@ class ResponsesVoice:
         kind, text = self._open, self._text
         self._open = self._text = ""
         if kind == "reasoning":
-            item = _reasoning_item(self._reasoning_id, text)
+            item = reasoning_item(self._reasoning_id, text)
             place = {"item_id": item["id"], "summary_index": 0, "text": text}
             events = self._event("reasoning_summary_text.done", place)
         elif kind == "text":
-            item = _message_item(self._item_id, text)
+            item = message_item(self._item_id, text)
             place = {"item_id": item["id"], "content_index": 0}
             events = self._event("output_text.done", {**place, "text": text, "logprobs": []})
-            events += self._event("content_part.done", {**place, "part": _part(text)})
+            events += self._event("content_part.done", {**place, "part": part(text)})
         else:
             return b""
         events += self._item_event("done", item)
@@ -178,9 +187,11 @@ class ResponsesVoice:
     def _numbered(self, kind: str, data: Fields) -> bytes:
         data = {**data, "sequence_number": self._number, "type": f"response.{kind}"}
         self._number += 1
-        return sse(json.loads(json.dumps(data, sort_keys=True)), event=f"response.{kind}")
+        return sse(as_map(data), event=f"response.{kind}")
 
-    def _response(self, status: str, output: list[Fields], usage: Fields | None) -> Fields:
+    def _response(
+        self, status: str, output: list[Fields], usage: Fields | None, *, is_event: bool = True
+    ) -> Fields:
         asked = self._fields
         return {
             "id": self._id,
@@ -194,17 +205,17 @@ class ResponsesVoice:
             "instructions": asked.get("instructions") or None,
             "output": output,
             "error": None,
-            "tools": asked.get("tools", []),
+            "tools": [repeated_tool(tool) for tool in asked.get("tools", [])],
             "tool_choice": "auto",
             "truncation": asked.get("truncation", "disabled"),
             "parallel_tool_calls": True,
-            "text": {"format": asked.get("text", {}).get("format", {"type": "text"})},
+            "text": {"format": repeated_format(asked.get("text", {}).get("format"))},
             "top_p": asked.get("top_p", 1),
             "presence_penalty": 0,
             "frequency_penalty": 0,
             "top_logprobs": 0,
             "temperature": asked.get("temperature", 1),
-            "reasoning": asked.get("reasoning"),
+            "reasoning": repeated_reasoning(asked.get("reasoning"), is_event=is_event),
             "usage": usage,
             "max_output_tokens": asked.get("max_output_tokens"),
             "max_tool_calls": None,
@@ -215,44 +226,3 @@ class ResponsesVoice:
             "safety_identifier": None,
             "prompt_cache_key": None,
         }
-
-
-def _usage(answer: Answer) -> Fields:
-    return {
-        "input_tokens": answer.prompt_tokens,
-        "output_tokens": answer.tokens,
-        "total_tokens": answer.prompt_tokens + answer.tokens,
-        "input_tokens_details": {"cached_tokens": 0},
-        "output_tokens_details": {"reasoning_tokens": 0},
-    }
-
-
-def _part(text: str) -> Fields:
-    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
-
-
-def _message_item(item_id: str, text: str) -> Fields:
-    return {
-        "id": item_id,
-        "type": "message",
-        "status": "completed",
-        "role": "assistant",
-        "content": [_part(text)],
-    }
-
-
-def _reasoning_item(item_id: str, text: str) -> Fields:
-    summary = [{"type": "summary_text", "text": text}]
-    return {"id": item_id, "type": "reasoning", "summary": summary, "encrypted_content": text}
-
-
-def _call_item(call: ToolCall, item_id: str) -> Fields:
-    function = tool_calls((call,))[0]["function"]
-    return {
-        "id": item_id,
-        "type": "function_call",
-        "status": "completed",
-        "call_id": call.id,
-        "name": function["name"],
-        "arguments": function["arguments"],
-    }
