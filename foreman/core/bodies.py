@@ -108,22 +108,22 @@ def _first_object(body: bytes) -> dict[str, object] | None:
         return None
     if not isinstance(value, dict):
         return None
-    return {_folded(key): item for key, item in value.items()}
+    return {folded(key): item for key, item in value.items()}
 
 
-def _folded(key: str) -> str:
-    # Go compares keys by simple folding: besides case, the long s is an s.
+def folded(key: str) -> str:
+    """A key as Go compares it: by simple folding, in which besides case the long s is an s."""
     return key.lower().replace("\N{LATIN SMALL LETTER LONG S}", "s")
 
 
 def _fold(pairs: list[tuple[str, object]]) -> dict[str, object]:
     # `dict` keeps a key's first place but its last value; keys that differ in case are kept apart
     # here (a tool's arguments are not ours to fold), in the order in which they came.
-    folded: dict[str, object] = {}
+    kept: dict[str, object] = {}
     for key, value in pairs:
-        folded.pop(key, None)
-        folded[key] = value
-    return folded
+        kept.pop(key, None)
+        kept[key] = value
+    return kept
 
 
 def _no_constant(text: str) -> object:
