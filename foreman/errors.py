@@ -11,8 +11,9 @@
     ├── WaitedTooLong  504       the job was not started in time
     ├── TargetError  502         an Ollama server
     │   ├── TargetUnreachable    ├── TargetCut
-    │   ├── TargetTimeout  504   (JobTooLong)
-    │   └── LoadFailed
+    │   ├── TargetFailed         ├── AnswerUnreadable
+    │   ├── AnswerTooLarge       ├── LoadFailed
+    │   └── TargetTimeout  504   (JobTooLong)
     └── StreamBroken  502        foreman's own part of a stream
         ├── WorkerLost           ├── ChannelLost
         ├── ReaderTooSlow        └── JobCancelled  499  (ClientLeft)
@@ -123,6 +124,24 @@ class TargetCut(TargetError):
     """A target closed the connection in the middle of its answer."""
 
     code = "target_cut"
+
+
+class TargetFailed(TargetError):
+    """A target failed in the middle of its answer; the sentence is its own."""
+
+    code = "target_failed"
+
+
+class AnswerUnreadable(TargetError):
+    """A target's answer is not in the form of its endpoint."""
+
+    code = "answer_unreadable"
+
+
+class AnswerTooLarge(TargetError):
+    """A target's answer is larger than what is kept of one."""
+
+    code, is_permanent = "answer_too_large", True
 
 
 class TargetTimeout(TargetError):
