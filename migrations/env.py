@@ -11,8 +11,8 @@ from alembic import context
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
-from foreman.config import database_url
 from foreman.errors import SettingsError
+from foreman.parsing import database_url
 from foreman.store.models import Base
 
 # Any number that no other program uses on this database.

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from foreman import config
+from foreman import config, parsing
 from foreman.embedded import leftovers, ollama, probe, procfile, report
 from foreman.embedded.places import PROJECT, Places
 from foreman.embedded.postgres import Postgres, private_postgres
@@ -191,7 +191,7 @@ class Launch:
 def flower_port(environ: Mapping[str, str]) -> int:
     """Return FLOWER_PORT, which Flower itself reads, or Flower's own default."""
     try:
-        return config.port(environ.get("FLOWER_PORT") or str(FLOWER_PORT))
+        return parsing.port(environ.get("FLOWER_PORT") or str(FLOWER_PORT))
     except ValueError as exc:
         raise SettingsError(f"FLOWER_PORT is wrong: {exc}") from exc
 

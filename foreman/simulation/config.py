@@ -4,8 +4,8 @@ import argparse
 import re
 from dataclasses import dataclass
 
-from foreman.config import size_bytes
 from foreman.errors import SettingsError
+from foreman.parsing import size_bytes
 
 GIB = 1024**3
 

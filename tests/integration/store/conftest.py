@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import text
 
-from foreman.config import database_url as as_settings_read_it
+from foreman.parsing import database_url as as_settings_read_it
 from foreman.store.db import Database
 from foreman.store.models import Base
 from tests.integration.store.ground import Store

@@ -11,8 +11,8 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from foreman.config import database_url as as_settings_read_it
 from foreman.core.states import JobState, Source
+from foreman.parsing import database_url as as_settings_read_it
 from foreman.store import jobs, runs, upkeep
 from foreman.store.db import Database
 from tests.factories import new_job

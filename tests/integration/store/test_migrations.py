@@ -11,7 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 
-from foreman.config import database_url as as_settings_read_it
+from foreman.parsing import database_url as as_settings_read_it
 from foreman.store.models import Base
 from tests.servers import PostgresServer
 from tests.stack import ROOT

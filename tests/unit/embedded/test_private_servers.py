@@ -12,7 +12,7 @@ import psycopg
 import pytest
 import sqlalchemy
 
-from foreman import config
+from foreman import parsing
 from foreman.embedded import valkey
 from foreman.embedded.launch import environment, flower_port
 from foreman.embedded.places import Places, open_places
@@ -55,7 +55,7 @@ def a_valkey(places: Places) -> Iterator[Valkey]:
 def test_the_database_url_goes_through_our_settings_and_sqlalchemy(a_postgres: Postgres) -> None:
     a_postgres.create_database()
     a_postgres.create_database()  # again: it is there
-    engine = sqlalchemy.create_engine(config.database_url(a_postgres.url()))
+    engine = sqlalchemy.create_engine(parsing.database_url(a_postgres.url()))
     with engine.connect() as connection:
         row = connection.execute(sqlalchemy.text("SELECT current_database(), current_user"))
         assert tuple(row.one()) == ("foreman", "foreman")
@@ -90,7 +90,7 @@ def test_a_cluster_of_another_version_is_refused_in_words(places: Places) -> Non
 
 
 def test_the_broker_url_reaches_valkey_through_kombu(a_valkey: Valkey) -> None:
-    url = config.broker_url(a_valkey.url())
+    url = parsing.broker_url(a_valkey.url())
     for database in ("", "?virtual_host=1"):
         with kombu.Connection(url + database) as connection:
             queue = connection.SimpleQueue("unit")
