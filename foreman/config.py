@@ -13,17 +13,23 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
+from foreman.core.receivers import Network
 from foreman.errors import SettingsError
 from foreman.parsing import (
     broker_url,
     count,
     database_url,
+    fernet_keys,
     flag,
+    networks,
     one_of,
     port,
+    ports,
+    receiver_url,
     seconds,
     size_bytes,
     text_value,
+    webhook_secrets,
     words,
 )
 
@@ -185,6 +191,37 @@ class Settings:
         seconds,
         "60",
         "seconds a client may take none of our bytes, or send none",
+    )
+    webhook_url: str | None = setting(
+        "FOREMAN_WEBHOOK_URL",
+        receiver_url,
+        "",
+        "receiver of the events of jobs accepted with 202 that name none",
+    )
+    webhook_secrets: tuple[str, ...] = setting(
+        "FOREMAN_WEBHOOK_SECRET",
+        webhook_secrets,
+        "",
+        "its secret, `whsec_…`; two, comma-separated, while it is changed; unset: no signature",
+    )
+    webhook_allow: tuple[Network, ...] = setting(
+        "FOREMAN_WEBHOOK_ALLOW",
+        networks,
+        "",
+        "private networks that receivers may be in: `10.1.0.0/16,fd12::/48`",
+    )
+    webhook_ports: tuple[range, ...] = setting(
+        "FOREMAN_WEBHOOK_PORTS", ports, "80,443,1024-65535", "ports that receivers may have"
+    )
+    webhook_concurrency: int = setting(
+        "FOREMAN_WEBHOOK_CONCURRENCY", count, "4", "deliveries at once to one receiver"
+    )
+    secret_keys: tuple[str, ...] = setting(
+        "FOREMAN_SECRET_KEY",
+        fernet_keys,
+        "",
+        "key that webhook secrets are encrypted with in the database, 32 bytes as URL-safe base64;"
+        " more, comma-separated: the first encrypts, all decrypt",
     )
     log_level: str = setting(
         "FOREMAN_LOG_LEVEL",

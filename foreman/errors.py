@@ -4,7 +4,9 @@
     ├── SettingsError            a variable of the environment is wrong: the process does not start
     ├── RequestRefused           the caller's request
     │   ├── BodyTooLarge  413    ├── BodyTooSlow  408
-    │   ├── AdminRefused  403    └── OriginRefused  403
+    │   ├── AdminRefused  403    ├── OriginRefused  403
+    │   └── WebhookRefused  422
+    ├── SecretUnreadable         a webhook secret was sealed with a key that is not there
     ├── ServerBusy  503          try again later (Retry-After)
     │   ├── NoLiveTarget         ├── ShuttingDown
     │   ├── DatabaseUnavailable  └── BypassFull
@@ -70,6 +72,22 @@ class OriginRefused(RequestRefused):
     """The Origin of the request is not one of FOREMAN_ORIGINS."""
 
     status, code = 403, "origin_refused"
+
+
+class WebhookRefused(RequestRefused):
+    """The webhook of the job cannot be used."""
+
+    status, code = 422, "webhook_refused"
+
+    def __init__(self, message: str = "", *, field: str = "webhook.url") -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class SecretUnreadable(ForemanError):
+    """No key of FOREMAN_SECRET_KEY opens the secret."""
+
+    code = "secret_unreadable"
 
 
 class ServerBusy(ForemanError):

@@ -2,7 +2,13 @@
 
 import re
 from collections.abc import Callable
+from ipaddress import ip_network
 from urllib.parse import urlsplit
+
+from cryptography.fernet import Fernet
+
+from foreman.core.receivers import Network, parse_receiver
+from foreman.core.webhooks import secret_key
 
 MIB = 1024 * 1024
 _SIZE_UNITS = {
@@ -79,3 +85,45 @@ def broker_url(text: str) -> str:
     if urlsplit(text).scheme not in ("amqp", "amqps", "redis", "rediss", "redis+socket"):
         raise ValueError("must be an amqp://, amqps://, redis://, rediss:// or redis+socket:// URL")
     return text
+
+
+def receiver_url(text: str) -> str | None:
+    if text:
+        parse_receiver(text)
+    return text or None
+
+
+def webhook_secrets(text: str) -> tuple[str, ...]:
+    secrets = words(text)
+    for secret in secrets:
+        secret_key(secret)
+    if len(secrets) > 2:
+        raise ValueError("must be one secret, or two while it is changed")
+    return secrets
+
+
+def networks(text: str) -> tuple[Network, ...]:
+    return tuple(ip_network(word) for word in words(text))
+
+
+def ports(text: str) -> tuple[range, ...]:
+    """Parse `80,443,1024-65535`."""
+    return tuple(_port_range(word) for word in words(text))
+
+
+def _port_range(word: str) -> range:
+    first, dash, last = word.partition("-")
+    found = range(port(first), port(last if dash else first) + 1)
+    if not found:
+        raise ValueError("a range of ports begins with the lower one")
+    return found
+
+
+def fernet_keys(text: str) -> tuple[str, ...]:
+    keys = words(text)
+    for key in keys:
+        try:
+            Fernet(key)
+        except ValueError as exc:
+            raise ValueError("must be 32 bytes as URL-safe base64") from exc
+    return keys

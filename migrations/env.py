@@ -13,7 +13,7 @@ from sqlalchemy.pool import NullPool
 
 from foreman.errors import SettingsError
 from foreman.parsing import database_url
-from foreman.store.models import Base
+from foreman.store.hook_models import Hook
 
 # Any number that no other program uses on this database.
 ADVISORY_LOCK = 0x666F72656D616E
@@ -40,7 +40,7 @@ def run() -> None:
         connection.commit()
         context.configure(
             connection=connection,
-            target_metadata=Base.metadata,
+            target_metadata=Hook.metadata,
             compare_server_default=True,
             transaction_per_migration=True,
         )

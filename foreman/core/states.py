@@ -1,4 +1,4 @@
-"""The states of a job, and the moves between them, as a table."""
+"""The states of jobs and deliveries, and the moves between them, as tables."""
 
 from enum import StrEnum
 
@@ -37,6 +37,20 @@ END_STATES = frozenset(state for state, moves in MOVES.items() if not moves)
 class Source(StrEnum):
     SYNC = "sync"  # a client waits on its connection; the row may be lost with the machine
     ASYNC = "async"  # accepted with 202; the row must not be lost
+
+
+class DeliveryState(StrEnum):
+    PENDING = "pending"  # owed: sent when it is due
+    SUCCEEDED = "succeeded"  # the receiver answered 2xx
+    FAILED = "failed"  # no attempt is left, or the receiver is gone (410)
+
+
+# Back to pending: somebody asks for it to be sent again.
+DELIVERY_MOVES: dict[DeliveryState, frozenset[DeliveryState]] = {
+    DeliveryState.PENDING: frozenset({DeliveryState.SUCCEEDED, DeliveryState.FAILED}),
+    DeliveryState.SUCCEEDED: frozenset({DeliveryState.PENDING}),
+    DeliveryState.FAILED: frozenset({DeliveryState.PENDING}),
+}
 
 
 def can_move(old: JobState, new: JobState) -> bool:

@@ -7,14 +7,14 @@ it. What it cannot do here: convert values. The driver must know their types (`J
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Select
+from sqlalchemy import Connection, CursorResult, Insert, Select
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 
 class FixedStatement:
     """A statement whose parameters are named when it is built and given when it is run."""
 
-    def __init__(self, statement: Select[Any]) -> None:
+    def __init__(self, statement: Select[Any] | Insert) -> None:
         compiled = statement.compile(
             dialect=PGDialect_psycopg(),  # type: ignore[no-untyped-call]  # SQLAlchemy's own gap
             compile_kwargs={"render_postcompile": True},

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from tests.factories import environ
 from tests.stack import ROOT
 
 MIB = 1024 * 1024
+SECRET = "whsec_" + "c2VjcmV0" * 4
+KEY = "a" * 43 + "="
 
 # variable, field, default, a good value, what is made of it, bad values
 VARIABLES: list[tuple[str, str, Any, str, Any, list[str]]] = [
@@ -33,6 +36,16 @@ VARIABLES: list[tuple[str, str, Any, str, Any, list[str]]] = [
     ("FOREMAN_LEASE_S", "lease_s", 15.0, "0.5", 0.5, ["0", "-1"]),
     ("FOREMAN_SHUTDOWN_S", "shutdown_s", 20.0, "5", 5.0, ["0", "x"]),
     ("FOREMAN_CLIENT_TIMEOUT", "client_timeout_s", 60.0, "5", 5.0, ["0", "x"]),
+    ("FOREMAN_WEBHOOK_URL", "webhook_url", None, "https://a.b/c", "https://a.b/c", ["a.b", "ftp://a"]),
+    ("FOREMAN_WEBHOOK_SECRET", "webhook_secrets", (), f"{SECRET}, {SECRET}", (SECRET, SECRET),
+     ["secret", "whsec_c2hvcnQ=", f"{SECRET},{SECRET},{SECRET}"]),
+    ("FOREMAN_WEBHOOK_ALLOW", "webhook_allow", (), "10.0.0.0/8,::1/128",
+     (ip_network("10.0.0.0/8"), ip_network("::1/128")), ["10.0.0.1/8", "localhost", "10/8/8"]),
+    ("FOREMAN_WEBHOOK_PORTS", "webhook_ports",
+     (range(80, 81), range(443, 444), range(1024, 65536)), "443,8000-8001",
+     (range(443, 444), range(8000, 8002)), ["0", "9-8", "http", "1-65536"]),
+    ("FOREMAN_WEBHOOK_CONCURRENCY", "webhook_concurrency", 4, "1", 1, ["0", "many"]),
+    ("FOREMAN_SECRET_KEY", "secret_keys", (), f"{KEY},{KEY}", (KEY, KEY), ["secret", KEY[:-4]]),
     ("FOREMAN_LOG_LEVEL", "log_level", "INFO", "DEBUG", "DEBUG", ["debug", "LOUD", "7"]),
 ]  # fmt: skip
 

@@ -25,7 +25,7 @@ BELOW_API = BELOW_SERVICES | {"services"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "parsing": {"errors", "core"},
-    "config": {"errors", "parsing"},
+    "config": {"errors", "parsing", "core"},
     "logs": set(),
     "ids": set(),
     "core": {"errors"},
