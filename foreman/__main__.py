@@ -15,6 +15,7 @@ from foreman import logs
 from foreman.config import load, variables
 from foreman.errors import DatabaseUnavailable, ForemanError
 from foreman.runtime import RelayRuntime
+from foreman.services.deliver import Pump
 from foreman.services.reap import reap
 from foreman.services.relay import Relay
 from foreman.simulation import ollama as simulated
@@ -32,7 +33,7 @@ def migrate(args: argparse.Namespace) -> None:
 
 
 def relay(args: argparse.Namespace) -> None:
-    """Publish what is owed, reap what is lost, until SIGTERM."""
+    """Publish what is owed, reap what is lost, deliver webhooks, until SIGTERM."""
     settings = load()
     logs.configure(settings.log_level)
     stop = threading.Event()
@@ -44,9 +45,13 @@ def relay(args: argparse.Namespace) -> None:
     reaping = threading.Thread(
         target=_repeat, args=(stop, "reap", REAP_EVERY_S, lambda: reap(runtime)), name="reaper"
     )
-    reaping.start()
+    pump = Pump(runtime.database, runtime.webhooks, settings)
+    pumping = threading.Thread(target=pump.run, args=(stop,), name="pump")
+    for thread in (reaping, pumping):
+        thread.start()
     _repeat(stop, "publish", RELAY_EVERY_S, publishing.publish)
-    reaping.join()
+    for thread in (reaping, pumping):
+        thread.join()
     publishing.close()
     runtime.close()
 

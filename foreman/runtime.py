@@ -16,13 +16,14 @@ from foreman.adapters.channel import Senders
 from foreman.adapters.inbox import Inbox
 from foreman.adapters.publisher import Publisher
 from foreman.adapters.target import TargetClient
+from foreman.adapters.webhook import WebhookClient
 from foreman.config import Settings
 from foreman.ids import new_id
 from foreman.store.db import Database
 
 WEB_POOL = 8
 WORKER_POOL = 8
-RELAY_POOL = 2
+RELAY_POOL = 3  # relay, reaper, webhook pump
 
 
 def _clients(settings: Settings, connections: int) -> dict[str, TargetClient]:
@@ -101,6 +102,7 @@ class RelayRuntime:
         self.database = Database(settings.database_url, pool_size=RELAY_POOL)
         self.celery: Celery = broker.make_celery(settings)
         self.senders = Senders(partial(broker.connect, settings), is_redis=settings.is_redis)
+        self.webhooks = WebhookClient(allow=settings.webhook_allow, ports=settings.webhook_ports)
 
     def connect(self) -> Connection:
         """A connection for publishing that never waits for long."""

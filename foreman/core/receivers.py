@@ -87,7 +87,7 @@ def parse_receiver(url: str) -> Receiver:
         raise ValueError("must not hold a user or a password")
     port = parts.port  # ValueError: no port
     host = parts.hostname or ""
-    if not _is_host(host):
+    if not _is_host(host) or ("[" in parts.netloc) != (":" in host):
         raise ValueError("must have a host: a name, or an address in its usual form")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Receiver(parts.scheme, host, DEFAULT_PORTS[parts.scheme] if port is None else port, path)
