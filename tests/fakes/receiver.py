@@ -1,6 +1,7 @@
 """A receiver of webhooks: a real small HTTP server that answers well, badly, slowly or never."""
 
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -108,8 +109,9 @@ def in_turn(*answers: Answer) -> Answer:
 class Receiver:
     """Listens on a loopback port; `got` is all that came, `most_at_once` how many side by side."""
 
-    def __init__(self, answer: Answer = ok) -> None:
+    def __init__(self, answer: Answer = ok, tls: ssl.SSLContext | None = None) -> None:
         self.answer = answer
+        self._tls = tls
         self.got: list[Got] = []
         self.most_at_once = 0
         self._at_once = 0
@@ -148,10 +150,15 @@ class Receiver:
 
     def _serve(self, connection: socket.socket) -> None:
         connection.settimeout(CONNECTION_LIMIT_S)
-        with connection, suppress(OSError):
-            got = _read(connection)
-            if got is None:
-                return
+        with suppress(OSError):
+            if self._tls:
+                connection = self._tls.wrap_socket(connection, server_side=True)
+            with connection:
+                self._exchange(connection)
+
+    def _exchange(self, connection: socket.socket) -> None:
+        got = _read(connection)
+        if got is not None:
             with self._lock:
                 self.got.append(got)
                 self._at_once += 1

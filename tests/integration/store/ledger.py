@@ -6,7 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from foreman.config import Settings, from_env
-from foreman.store import hooks, jobs
+from foreman.core.states import JobState
+from foreman.store import hooks, jobs, runs
 from foreman.store.hooks import NewHook
 from foreman.store.jobs import NewJob
 from tests.factories import environ, new_job
@@ -53,6 +54,14 @@ class Ledger:
         self.accept_all([job], url=url, **changes)
         return job
 
+    def ended(self, *, url: str = URL, **changes: Any) -> UUID:
+        """A job that was accepted, worked on and succeeded: three events."""
+        job = self.accept(url=url, **changes)
+        claim = self.store.claim(job.id)
+        assert claim
+        self.store.do(runs.finish_run, job.id, claim.fence, JobState.SUCCEEDED, status=200)
+        return job.id
+
     def accept_all(self, accepted: list[NewJob], *, url: str = URL, **changes: Any) -> None:
         with self.store.database.transaction() as connection:
             for job in accepted:
@@ -62,6 +71,30 @@ class Ledger:
     def owed(self, job_id: UUID) -> list[Owed]:
         rows = self.store.sql("SELECT * FROM deliveries WHERE job_id = :id ORDER BY seq", id=job_id)
         return [Owed(row, json.loads(bytes(row["body"]))) for row in rows]
+
+    def pass_time(self) -> None:
+        """Make every pending delivery due, and every lease run out."""
+        self.store.sql(
+            "UPDATE deliveries SET next_at = least(next_at, now()),"
+            " lease_until = lease_until - interval '1 h' WHERE state = 'pending'"
+        )
+
+    def waits_s(self, job_id: UUID) -> list[float]:
+        """Of each delivery, in how many seconds it is due."""
+        rows = self.store.sql(
+            "SELECT extract(epoch FROM next_at - now())::float8 AS wait_s FROM deliveries"
+            " WHERE job_id = :id ORDER BY seq",
+            id=job_id,
+        )
+        return [row["wait_s"] for row in rows]
+
+    def states(self, job_id: UUID) -> list[str]:
+        return [each.row["state"] for each in self.owed(job_id)]
+
+    def attempts(self, delivery_id: UUID) -> list[dict[str, Any]]:
+        return self.store.sql(
+            "SELECT * FROM attempts WHERE delivery_id = :id ORDER BY number", id=delivery_id
+        )
 
     def types(self, job_id: UUID) -> list[tuple[int, str]]:
         return [(each.row["seq"], each.row["type"]) for each in self.owed(job_id)]
