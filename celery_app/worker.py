@@ -7,14 +7,14 @@ from contextlib import suppress
 from celery_app.slots import Slots
 from foreman.config import Settings
 from foreman.core.states import Phase
-from foreman.errors import DatabaseUnavailable, ForemanError, ShuttingDown, TargetError
+from foreman.errors import DatabaseUnavailable, ForemanError, ShuttingDown
 from foreman.ids import new_id
 from foreman.runtime import WorkerRuntime
 from foreman.services.health import Health
 from foreman.services.keep import Keeper
 from foreman.services.run import Run, Runner
 from foreman.services.visit import Visit
-from foreman.store import targets
+from foreman.store import targets, upkeep
 from foreman.store.targets import Lease
 
 TEND_EVERY_S = 1.0
@@ -65,10 +65,16 @@ class Worker:
     def await_loaded(self, run: Run) -> None:
         self.visit.await_loaded(run)
 
+    def has_more(self, queue: str) -> bool:
+        try:
+            with self.runtime.database.statement() as connection:
+                return upkeep.has_waiting(connection, queue)
+        except DatabaseUnavailable:
+            return False
+
     def note_end(self, run: Run, error: ForemanError | None) -> None:
         self.health.note(run, error)
-        if isinstance(error, TargetError):
-            self.visit.doubt()
+        self.visit.note_end(run, error)
 
     def stop(self) -> None:
         """Take no more jobs; those that run have `shutdown_s` to end, then they are given back."""

@@ -21,6 +21,7 @@ from foreman.parsing import (
     database_url,
     fernet_keys,
     flag,
+    largest_num_ctx,
     networks,
     one_of,
     port,
@@ -173,6 +174,18 @@ class Settings:
         count,
         "4",
         "embedding requests at once per target and web process",
+    )
+    num_ctx: int | None = setting(
+        "FOREMAN_NUM_CTX",
+        largest_num_ctx,
+        "as-sent",
+        "`max:<n>` sends `num_ctx` n for none or less; set OLLAMA_CONTEXT_LENGTH to n, too",
+    )
+    keep_loaded: bool = setting(
+        "FOREMAN_KEEP_LOADED",
+        flag,
+        "0",
+        "1 leaves out `keep_alive` 0 while more of its queue waits",
     )
     max_attempts: int = setting(
         "FOREMAN_MAX_ATTEMPTS", count, "3", "runs of one job before it fails for good"

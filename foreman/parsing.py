@@ -127,3 +127,10 @@ def fernet_keys(text: str) -> tuple[str, ...]:
         except ValueError as exc:
             raise ValueError("must be 32 bytes as URL-safe base64") from exc
     return keys
+
+
+def largest_num_ctx(text: str) -> int | None:
+    """Parse `max:8192`; None for `as-sent`."""
+    if text != "as-sent" and not re.fullmatch(r"max:\d+", text):
+        raise ValueError("must be as-sent, or max:<n> such as max:8192")
+    return None if text == "as-sent" else count(text.removeprefix("max:"))

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from flask import Flask, Response, request
 
+from foreman.core import headers as header_rules
 from foreman.errors import OriginRefused
 
 _ALWAYS = (
@@ -31,6 +32,7 @@ _ALWAYS = (
     "vscode-file://*",
 )
 _METHODS = "GET,POST,PUT,PATCH,DELETE,HEAD,OPTIONS"
+_EXPOSED = (header_rules.JOB_ID, header_rules.CHANGED)
 _MAX_AGE_S = 12 * 3600
 
 
@@ -52,7 +54,7 @@ def install(app: Flask, origins: Sequence[str]) -> None:
         origin = request.headers.get("Origin")
         if origin is not None and allowed.fullmatch(origin):
             response.headers["Access-Control-Allow-Origin"] = origin
-            response.headers["Access-Control-Expose-Headers"] = "X-Foreman-Job-Id"
+            response.headers["Access-Control-Expose-Headers"] = ", ".join(_EXPOSED)
             response.headers.add("Vary", "Origin")
         return response
 

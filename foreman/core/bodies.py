@@ -1,4 +1,4 @@
-"""Look into a request body as Ollama reads it, and never change it.
+"""Look into a request body as Ollama reads it, and never change it (that is `reshape`).
 
 Ollama's reader is Go's: keys in any case, the last duplicate wins, what follows the first value is
 ignored, a null is an absence. A body that cannot be placed gives None: then the target is asked,
@@ -18,6 +18,9 @@ from foreman.core.queues import RUNNER_OPTIONS
 # Go's spellings of no time at all.
 _ZERO_DURATION = re.compile(r"[-+]?(0|((0+\.?0*|\.0+)(ns|us|µs|μs|ms|s|m|h))+)")  # both micro signs
 
+# The other ways to write a letter of `keep_alive` in a key: escaped, or K as the Kelvin sign.
+_MAY_SPELL_KEEP_ALIVE = re.compile(rb"\\u(?:00[4-7]|212[aA])|\xe2\x84\xaa")
+
 # What Ollama itself accepts behind `Content-Encoding: zstd`.
 ZSTD_LIMIT_BYTES = 20 * 1024 * 1024
 
@@ -30,6 +33,7 @@ class Look:
     streams: bool
     runner_options: Mapping[str, object] = field(default_factory=dict)
     is_unload: bool = False  # needs no slot: the target just lets the model go
+    unloads_after: bool = False  # work, behind which the target lets the model go
 
 
 def look(
@@ -85,14 +89,34 @@ def _look_at(
         model=model,
         streams=streams_by_default if stream is None else stream,
         runner_options=runner if has_options else {},
-        is_unload=_is_unload(fields),
+        is_unload=_lets_go(fields) and not _has_work(fields),
+        unloads_after=has_options and _unloads_after(fields),
     )
 
 
-def _is_unload(fields: Mapping[str, object]) -> bool:
-    has_work = fields.get("prompt") or fields.get("messages") or fields.get("input")
+def asks_unload_after(body: bytes) -> bool:
+    """Whether a body of `/api/chat` or `/api/generate` is work behind which the model goes.
+
+    A body that does not name `keep_alive` costs a search; only the others are parsed.
+    """
+    if b"keep_alive" not in body.lower() and not _MAY_SPELL_KEEP_ALIVE.search(body):
+        return False
+    fields = _first_object(body)
+    return fields is not None and _unloads_after(fields)
+
+
+def _unloads_after(fields: Mapping[str, object]) -> bool:
+    return _lets_go(fields) and _has_work(fields)
+
+
+def _has_work(fields: Mapping[str, object]) -> bool:
+    return bool(fields.get("prompt") or fields.get("messages") or fields.get("input"))
+
+
+def _lets_go(fields: Mapping[str, object]) -> bool:
+    """Whether `keep_alive` is no time at all."""
     keep_alive = fields.get("keep_alive")
-    if has_work or keep_alive is None or isinstance(keep_alive, bool):
+    if keep_alive is None or isinstance(keep_alive, bool):
         return False
     if isinstance(keep_alive, str):
         return _ZERO_DURATION.fullmatch(keep_alive) is not None

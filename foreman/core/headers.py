@@ -10,6 +10,7 @@ from foreman.core.frames import Headers
 
 JOB_ID = "X-Foreman-Job-Id"
 TARGET = "X-Foreman-Target"
+CHANGED = "X-Foreman-Changed"  # what foreman changed in the request's body
 
 _HOP_BY_HOP = frozenset(
     {
@@ -45,6 +46,15 @@ def for_target(headers: Iterable[tuple[str, str]]) -> Headers:
 def for_client(headers: Iterable[tuple[str, str]]) -> Headers:
     """A target's headers as the client gets them."""
     return _without(_NOT_TO_CLIENT, list(headers))
+
+
+def with_change(headers: Headers, change: str) -> Headers:
+    """An answer's headers with one more change named; "" is none."""
+    if not change:
+        return headers
+    told = [value for name, value in headers if name.lower() == CHANGED.lower()]
+    others = [pair for pair in headers if pair[0].lower() != CHANGED.lower()]
+    return [*others, (CHANGED, ", ".join([*told, change]))]
 
 
 def _without(dropped: frozenset[str], headers: Headers) -> Headers:

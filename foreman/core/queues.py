@@ -97,12 +97,20 @@ class Wakeup:
     web_id: UUID | None
 
 
-def residency_of(model: str, runner_options: Mapping[str, object]) -> Residency:
-    """The residency of a request for the canonical `model` with these runner options."""
+def residency_of(
+    model: str, runner_options: Mapping[str, object], *, num_ctx: int | None = None
+) -> Residency:
+    """The residency of a request for the canonical `model` with these runner options.
+
+    `num_ctx` is the context that the targets give to a request that names none, where it is known
+    (FOREMAN_NUM_CTX): naming it is then the same as naming none, as below /v1 nobody can.
+    """
     options = {name: _plain(value) for name, value in runner_options.items()}
     # The one value that Ollama itself takes for "as it is".
     if options.get("num_gpu") == -1:
         del options["num_gpu"]
+    if num_ctx is not None and options.get("num_ctx") == num_ctx:
+        del options["num_ctx"]
     if not options:
         return Residency(model)
     return Residency(model, json.dumps(options, sort_keys=True, separators=(",", ":")))

@@ -17,6 +17,7 @@ from foreman.core.frames import (
     Frame,
     FrameKind,
     Head,
+    Headers,
     Position,
     Verdict,
     decode_failure,
@@ -95,7 +96,7 @@ class Follower:
             else:
                 raise ChannelLost("the answer came without its head")
         kind = ("Content-Type", CONTENT_TYPES[self._framing])
-        return Answer(200, [kind, self._id_header()], self._after_keepalive(head))
+        return Answer(200, self._headers([kind]), self._after_keepalive(head))
 
     def leave(self) -> None:
         self._ticket.mailbox.close(Note.GONE)
@@ -114,19 +115,21 @@ class Follower:
         )
         return settings.keepalive_after_s if waits_visibly else float("inf")
 
-    def _id_header(self) -> tuple[str, str]:
-        return (header_rules.JOB_ID, str(self._ticket.job_id))
+    def _headers(self, of_target: Headers) -> Headers:
+        """The headers of the answer: the target's, then ours."""
+        passed = header_rules.for_client(of_target)
+        job_id = (header_rules.JOB_ID, str(self._ticket.job_id))
+        return [*header_rules.with_change(passed, self._ticket.change), job_id]
 
     # The two kinds of answer
 
     def _answer(self, head: Head, first: bytes) -> Answer:
-        headers = [*header_rules.for_client(head.headers), self._id_header()]
         size = int(header_rules.find(head.headers, "content-length") or -1)
         if 0 <= size <= self._runtime.settings.stream_buffer_bytes:
             # Its length is promised, so an error could not be told any more: first get it whole.
             head, whole = self._whole(head, first)
-            headers = [*header_rules.for_client(head.headers), self._id_header()]
-            return Answer(head.status, headers, iter([whole]))
+            return Answer(head.status, self._headers(head.headers), iter([whole]))
+        headers = self._headers(head.headers)
         return Answer(head.status, headers, self._streamed(first, can_tell=size < 0))
 
     def _streamed(self, first: bytes, *, can_tell: bool) -> Iterator[bytes]:

@@ -18,6 +18,7 @@ from foreman.adapters.target import Call, TargetRequest
 from foreman.config import Settings
 from foreman.core import headers as header_rules
 from foreman.core.frames import Failure, FrameKind, Head, encode_failure, encode_head
+from foreman.core.reshape import Reshaped, kept_loaded, unloads_after
 from foreman.core.states import JobState, Phase
 from foreman.errors import (
     ChannelLost,
@@ -52,6 +53,7 @@ class Run:
         self.call = call
         self.started_at = time.monotonic()
         self.sent_bytes = 0
+        self.unloads_after = False  # what was sent lets the target unload the model behind it
         self.stopped_by: ForemanError | None = None
         self._woken = threading.Event()
 
@@ -79,6 +81,9 @@ class Residence(Protocol):
 
     def await_loaded(self, run: Run) -> None:
         """Return once the job's residency is loaded; raises what came instead."""
+
+    def has_more(self, queue: str) -> bool:
+        """Whether more jobs of a model queue wait; answers at once."""
 
     def note_end(self, run: Run, error: ForemanError | None) -> None:
         """A run has ended, or will start over."""
@@ -146,7 +151,7 @@ class Runner:
         outgoing = self._open(run)
         try:
             self._residence.await_loaded(run)
-            status = _pump(run, outgoing, self._runtime.settings)
+            status = _pump(run, self._body(run), outgoing, self._runtime.settings)
         except ForemanError as error:
             self._residence.note_end(run, run.stopped_by or error)
             self._fail(run, outgoing, run.stopped_by or error)
@@ -161,6 +166,17 @@ class Runner:
             run.call.close()
             if outgoing is not None:
                 outgoing.close()
+
+    def _body(self, run: Run) -> Reshaped:
+        """The body to send; an unload is left out of it while more of the residency waits."""
+        claim = run.claim
+        run.unloads_after = unloads_after(claim.body, claim.endpoint)
+        is_kept = run.unloads_after and self._runtime.settings.keep_loaded
+        if is_kept and self._residence.has_more(claim.queue):
+            kept = kept_loaded(claim.body, claim.endpoint)
+            run.unloads_after = not kept.change
+            return kept
+        return Reshaped(claim.body)
 
     def _open(self, run: Run) -> Outgoing | None:
         claim = run.claim
@@ -234,14 +250,15 @@ def _pieces(run: Run, head: Head, whole_limit_bytes: int) -> Iterator[bytes]:
     return run.call.chunks()
 
 
-def _pump(run: Run, outgoing: Outgoing | None, settings: Settings) -> int:
+def _pump(run: Run, sent: Reshaped, outgoing: Outgoing | None, settings: Settings) -> int:
     """Send the request, pass on what comes back; returns the target's status."""
     claim = run.claim
     # An answer that is made whole before it is sent is silent for as long as the job takes.
     first_byte_s = settings.first_byte_s if claim.streams else settings.job_timeout_s
     headers = [*claim.headers, (header_rules.JOB_ID, str(claim.job_id))]
-    request = TargetRequest("POST", claim.endpoint, claim.query, headers, claim.body)
+    request = TargetRequest("POST", claim.endpoint, claim.query, headers, sent.body)
     head = run.call.send(request, on_sent=run.on_sent, first_byte_s=first_byte_s)
+    head = Head(head.status, header_rules.with_change(head.headers, sent.change))
     is_head_sent = False
     for chunk in _pieces(run, head, settings.stream_buffer_bytes):
         if not is_head_sent:

@@ -18,6 +18,7 @@ from foreman.core.queues import (
     is_cloud_name,
     residency_of,
 )
+from foreman.core.reshape import Reshaped, with_one_size
 from foreman.core.states import Source
 from foreman.core.surface import Dialect, Route
 from foreman.errors import NoLiveTarget, RequestRefused, ServerBusy, ShuttingDown
@@ -44,6 +45,7 @@ class Queued:
 
     residency: Residency
     streams: bool
+    sent: Reshaped
     pinned_target: str | None = None
 
 
@@ -62,11 +64,14 @@ class Ticket:
     mailbox: Mailbox
     request: Request
     streams: bool
+    change: str  # of the body that was sent, see `core.reshape`
 
 
 def place(runtime: WebRuntime, request: Request) -> Queued | Direct:
     """Say how a generation request is served."""
-    looked = _look(request)
+    num_ctx = runtime.settings.num_ctx
+    sent = with_one_size(request.body, request.route.path, num_ctx=num_ctx)
+    looked = _look(request, sent.body)
     pinned = _pinned(runtime, request)
     if looked is None or is_cloud_name(looked.model):
         return Direct(pinned or any_target(runtime))
@@ -79,7 +84,8 @@ def place(runtime: WebRuntime, request: Request) -> Queued | Direct:
         return Direct(targets[0])
     if runtime.live_targets.isdisjoint(targets):
         raise NoLiveTarget
-    return Queued(residency_of(model, looked.runner_options), looked.streams, pinned)
+    residency = residency_of(model, looked.runner_options, num_ctx=num_ctx)
+    return Queued(residency, looked.streams, sent, pinned)
 
 
 def _pinned(runtime: WebRuntime, request: Request) -> str | None:
@@ -91,9 +97,9 @@ def _pinned(runtime: WebRuntime, request: Request) -> str | None:
     return wanted
 
 
-def _look(request: Request) -> Look | None:
+def _look(request: Request, body: bytes) -> Look | None:
     return look(
-        request.body,
+        body,
         streams_by_default=request.route.streams_by_default,
         has_options=request.route.dialect is Dialect.OLLAMA,
         content_type=header_rules.find(request.headers, "content-type") or "",
@@ -130,7 +136,7 @@ def submit(runtime: WebRuntime, request: Request, queued: Queued) -> Ticket:
         streams=queued.streams,
         query=request.query,
         headers=header_rules.for_target(request.headers),
-        body=request.body,
+        body=queued.sent.body,
     )
     # The mailbox first: no early frame may find nobody.
     mailbox = runtime.inbox.open(job.id)
@@ -142,4 +148,4 @@ def submit(runtime: WebRuntime, request: Request, queued: Queued) -> Ticket:
         raise
     queue = class_queue(job.queue, job.job_class, job.pinned_target)
     runtime.publisher.send(Wakeup(job.id, queue, job.model, job.web_id))
-    return Ticket(job.id, mailbox, request, queued.streams)
+    return Ticket(job.id, mailbox, request, queued.streams, queued.sent.change)

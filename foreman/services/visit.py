@@ -17,7 +17,7 @@ from foreman.core.ledger import FifoCount
 from foreman.core.queues import Residency, residency_of
 from foreman.core.states import Phase
 from foreman.core.surface import Dialect, dialect_of
-from foreman.errors import DatabaseUnavailable, LoadFailed
+from foreman.errors import DatabaseUnavailable, ForemanError, LoadFailed, TargetError
 from foreman.runtime import WorkerRuntime
 from foreman.services.run import Run
 from foreman.services.swap import Swapped, bring
@@ -42,6 +42,7 @@ class Visit:
         self._lock = threading.Lock()
         self._loading: Future[None] | None = None
         self._is_ready = False
+        self._unloads = False
         self._used_at = 0.0
         self._failures: dict[str, int] = defaultdict(int)
         self._paused_until: dict[str, float] = {}
@@ -87,6 +88,13 @@ class Visit:
     def doubt(self) -> None:
         """The residency may be gone from the target: the next run looks first."""
         self._is_ready = False
+
+    def note_end(self, run: Run, error: ForemanError | None) -> None:
+        """A run has ended; it may have left the target without the residency."""
+        # A `keep_alive` of 0 stays with the loaded model: it goes after its last run, this or not.
+        self._unloads |= run.unloads_after
+        if self._unloads or isinstance(error, TargetError):
+            self.doubt()
 
     @property
     def is_loading(self) -> bool:
@@ -151,6 +159,7 @@ class Visit:
                 may_stay = self._loaded in (None, claim.queue)
                 swapped = bring(client, residency, may_stay=may_stay, keeps=self._keeps())
                 self._loaded = claim.queue
+                self._unloads &= swapped.was_loaded
                 self._failures.pop(claim.queue, None)
         except LoadFailed as error:
             self._pause(claim.queue, error)

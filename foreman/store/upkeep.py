@@ -11,6 +11,7 @@ from sqlalchemy import (
     Connection,
     Double,
     and_,
+    exists,
     extract,
     func,
     literal,
@@ -47,6 +48,11 @@ def waiting_queues(connection: Connection) -> list[Waiting]:
         select(*kind, func.min(Job.model), waited, func.count()).where(is_ready()).group_by(*kind)
     )
     return [Waiting(row[0], JobClass(row[1]), *row[2:]) for row in connection.execute(statement)]
+
+
+def has_waiting(connection: Connection, queue: str) -> bool:
+    """Whether any job of a residency waits."""
+    return bool(connection.scalar(select(exists().where(is_ready(), Job.queue == queue))))
 
 
 _WAKEUP = (Job.id, Job.queue, Job.job_class, Job.pinned_target, Job.model, Job.web_id)

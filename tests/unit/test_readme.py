@@ -17,7 +17,10 @@ VARIABLE = re.compile(r"\b(?:FOREMAN_\w+|[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|PORT)\b")
 FILE = re.compile(r"`((?:foreman|celery_app|migrations|tests|bin|docs)/[\w./-]+)`")
 LINK = re.compile(r"\]\(([^)#]+)(?:#[^)]*)?\)")
 # Not foreman's own settings: Ollama's, Flower's, and what only `bin/run` reads.
-FOREIGN = {"OLLAMA_HOST", "OLLAMA_NUM_PARALLEL", "FLOWER_PORT", "FOREMAN_DATA_DIR"}
+FOREIGN = {
+    "OLLAMA_HOST", "OLLAMA_NUM_PARALLEL", "OLLAMA_CONTEXT_LENGTH", "FLOWER_PORT",
+    "FOREMAN_DATA_DIR",
+}  # fmt: skip
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 

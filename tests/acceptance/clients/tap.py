@@ -1,4 +1,4 @@
-"""A relay in front of foreman that remembers what foreman sent: proof of bytes no client shows."""
+"""A relay in front of a server that remembers what went by: proof of bytes no client shows."""
 
 import select
 import socket
@@ -19,6 +19,7 @@ class Tap(ThreadingTCPServer):
         super().__init__(("127.0.0.1", 0), _Relay)
         self.upstream = ("127.0.0.1", port)
         self.received = bytearray()
+        self.asked = bytearray()
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02})
 
@@ -57,4 +58,5 @@ class _Relay(BaseRequestHandler):
             self.server.received.extend(piece)
             self.request.sendall(piece)
         else:
+            self.server.asked.extend(piece)
             upstream.sendall(piece)

@@ -144,7 +144,22 @@ def test_no_work_without_a_keep_alive_is_a_load() -> None:
     "work", [{"prompt": "hi"}, {"messages": [{"role": "user", "content": "hi"}]}]
 )
 def test_work_with_a_keep_alive_of_zero_is_work(work: dict[str, Any]) -> None:
-    assert not is_unload(keep_alive=0, **work)
+    looked = read({"model": "m", "keep_alive": 0} | work)
+
+    assert looked == Look("m", streams=True, unloads_after=True)
+
+
+@pytest.mark.parametrize("keep_alive", [None, 5, -1, "5m", "abc", True])
+def test_work_with_any_other_keep_alive_leaves_the_model_loaded(keep_alive: Any) -> None:
+    looked = read({"model": "m", "prompt": "hi", "keep_alive": keep_alive})
+
+    assert looked == Look("m", streams=True)
+
+
+def test_below_v1_a_keep_alive_is_not_read() -> None:
+    body = b'{"model":"m","messages":[{}],"keep_alive":0}'
+
+    assert look(body, streams_by_default=False, has_options=False) == Look("m", streams=False)
 
 
 def test_older_clients_name_the_model_by_name() -> None:

@@ -69,3 +69,23 @@ def test_a_header_is_found_in_any_case_and_the_first_one_counts() -> None:
 
     assert header_rules.find(given, "content-type") == "first"
     assert header_rules.find(given, "absent") is None
+
+
+def test_a_change_is_named_in_a_header_of_its_own() -> None:
+    assert header_rules.with_change([KEPT], "keep_alive") == [
+        KEPT,
+        ("X-Foreman-Changed", "keep_alive"),
+    ]
+
+
+def test_further_changes_are_named_behind_the_first_in_one_header() -> None:
+    told = [("x-foreman-changed", "keep_alive"), KEPT]
+
+    assert header_rules.with_change(told, "num_ctx=8192") == [
+        KEPT,
+        ("X-Foreman-Changed", "keep_alive, num_ctx=8192"),
+    ]
+
+
+def test_without_a_change_the_headers_are_as_they_were() -> None:
+    assert header_rules.with_change([KEPT], "") == [KEPT]

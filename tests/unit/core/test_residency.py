@@ -76,6 +76,21 @@ def test_a_num_gpu_of_minus_one_leaves_the_choice_to_ollama_and_reloads_nothing(
     assert residency(options={"num_gpu": -1}) == residency()
 
 
+def test_the_context_that_targets_give_anyway_is_no_residency_of_its_own() -> None:
+    named = [residency_of("m:latest", {"num_ctx": size}, num_ctx=8192) for size in (8192, 8192.0)]
+
+    assert named == [residency_of("m:latest", {}, num_ctx=8192)] * 2
+    assert named[0].queue == "model.m%3Alatest"
+
+
+@pytest.mark.parametrize("size", [4096, 16384])
+def test_another_context_than_targets_give_is_a_residency_of_its_own(size: int) -> None:
+    other = residency_of("m:latest", {"num_ctx": size}, num_ctx=8192)
+
+    assert other == residency_of("m:latest", {"num_ctx": size})
+    assert other != residency_of("m:latest", {})
+
+
 values = st.integers(-1, 200_000) | st.booleans()
 options = st.dictionaries(st.sampled_from([*RELOADING, "use_mmap", "shift"]), values, max_size=4)
 word = st.text("abcdefghijklmnopqrstuvwxyz0123456789_-.", min_size=1, max_size=80)
