@@ -18,8 +18,8 @@ FILE = re.compile(r"`((?:foreman|celery_app|migrations|tests|bin|docs)/[\w./-]+)
 LINK = re.compile(r"\]\(([^)#]+)(?:#[^)]*)?\)")
 # Not foreman's own settings: Ollama's, Flower's, and what only `bin/run` reads.
 FOREIGN = {
-    "OLLAMA_HOST", "OLLAMA_NUM_PARALLEL", "OLLAMA_CONTEXT_LENGTH", "FLOWER_PORT",
-    "FOREMAN_DATA_DIR",
+    "OLLAMA_HOST", "OLLAMA_NUM_PARALLEL", "OLLAMA_CONTEXT_LENGTH", "OLLAMA_KEEP_ALIVE",
+    "FLOWER_PORT", "FOREMAN_DATA_DIR",
 }  # fmt: skip
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
