@@ -81,6 +81,10 @@ class Background(threading.Thread):
     def is_waiting(self) -> bool:
         return self.is_alive()
 
+    def header(self, name: str) -> str | None:
+        """A header of the answer; call `result` before."""
+        return self._opened.answer.headers[name]
+
     def result(self, limit_s: float = LIMIT_S) -> tuple[int, bytes]:
         self.join(limit_s)
         if self._error is not None:
