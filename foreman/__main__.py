@@ -5,7 +5,8 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from alembic import command
@@ -13,12 +14,15 @@ from alembic.config import Config
 
 from foreman import logs
 from foreman.config import load, variables
+from foreman.core.arrivals import Arrival
 from foreman.errors import DatabaseUnavailable, ForemanError
 from foreman.runtime import RelayRuntime
 from foreman.services.deliver import Pump
 from foreman.services.reap import reap
 from foreman.services.relay import Relay
 from foreman.simulation import ollama as simulated
+from foreman.simulation.drain import command as drain
+from foreman.store.history import recorded_arrivals
 
 log = logging.getLogger("foreman")
 
@@ -79,6 +83,20 @@ def simulate_ollama(args: argparse.Namespace) -> None:
     simulated.serve(simulated.config_from(args))
 
 
+def simulate(args: argparse.Namespace) -> None:
+    """Run arrivals through the drain policy, and others beside it."""
+    drain.simulate(args, _recorded)
+
+
+def _recorded(since: datetime, until: datetime) -> Sequence[Arrival]:
+    runtime = RelayRuntime(load())
+    try:
+        with runtime.database.statement() as connection:
+            return list(recorded_arrivals(connection, since=since, until=until))
+    finally:
+        runtime.close()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m foreman", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -87,11 +105,14 @@ def _parser() -> argparse.ArgumentParser:
         ("relay", relay),
         ("settings", settings_table),
         ("simulate-ollama", simulate_ollama),
+        ("simulate", simulate),
     ):
         each = commands.add_parser(name, help=action.__doc__)
         each.set_defaults(action=action)
         if action is simulate_ollama:
             simulated.add_arguments(each)
+        if action is simulate:
+            drain.add_arguments(each)
     return parser
 
 

@@ -81,15 +81,17 @@ def decide(
     running: int,
     lines: Sequence[Line],
     swap_in_s: float,
+    visit_jobs: int = 1,
 ) -> Decision:
     """Say what a target with a free slot does now.
 
     `resident` is the queue of the visit so far, which began `dwell_s` ago with a swap that cost
-    `swap_in_s`; `running` are its jobs on the target; `lines` is all that waits and that the
-    target can serve, without what another target is just loading.
+    `swap_in_s`, and has taken `visit_jobs`; `running` of them are on the target; `lines` is all
+    that waits and that the target can serve, without what another target is just loading.
     """
     has_work = any(each.queue == resident and wait_s(each) is not None for each in lines)
-    has_dwelt = dwell_s >= rules.kappa * swap_in_s
+    # Not before its first job: with a dwell of 0, targets would swap for ever and serve nobody.
+    has_dwelt = visit_jobs > 0 and dwell_s >= rules.kappa * swap_in_s
     # 1. The resident has work, and its visit has not lasted long enough to pay for the swap (1a),
     #    or nobody is overdue (1b): stay. Exhaustive service makes the fewest swaps.
     if has_work and not has_dwelt:

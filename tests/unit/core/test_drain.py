@@ -46,6 +46,13 @@ def test_the_dwell_is_counted_in_swaps_of_the_resident() -> None:
     assert decided(*lines, dwell_s=100, swap_in_s=10).action is Action.SWAP
 
 
+def test_no_visit_is_cut_before_its_first_job_not_even_without_a_dwell() -> None:
+    lines = line("a", interactive_s=0), line("b", interactive_s=1000)
+
+    assert decided(*lines, dwell_s=0, swap_in_s=0, visit_jobs=0).action is Action.TAKE
+    assert decided(*lines, dwell_s=0, swap_in_s=0, visit_jobs=1).action is Action.SWAP
+
+
 def test_the_residents_own_old_jobs_never_end_its_visit() -> None:
     decision = decided(line("a", interactive_s=9999, batch_s=9999), line("b", batch_s=1))
 
