@@ -93,7 +93,7 @@ class Engine:
             target.busy_at = self._fleet.now
         target.running += 1
         target.visit_jobs += 1
-        self._tally.started(job, self._fleet.now)
+        self._tally.started(job, self._fleet.now, target)
         self._arrange(self._fleet.now + job.seconds, _Kind.ENDED, target)
 
     def _swap(self, target: SimulatedTarget, swap: Swap) -> None:

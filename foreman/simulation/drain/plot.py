@@ -6,6 +6,7 @@ matplotlib is no part of a running foreman, so it is looked for when a drawing i
 import importlib
 import importlib.util
 from collections.abc import Mapping
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def draw(tallies: Mapping[str, Tally], path: Path) -> None:
     figure, (times, waits) = pyplot.subplots(
         2, 1, figsize=(9, 3.6 + 0.35 * lanes), height_ratios=[1 + 0.35 * lanes, 2.6]
     )
-    _draw_visits(times, tallies, pyplot.get_cmap("tab20"))
+    _draw_visits(times, tallies, pyplot)
     _draw_waits(waits, tallies)
     figure.tight_layout()
     try:
@@ -48,9 +49,10 @@ def _lanes(tally: Tally) -> int:
     return 1 + max((each.target for each in tally.visits), default=0)
 
 
-def _draw_visits(axes: Any, tallies: Mapping[str, Tally], colours: Any) -> None:
+def _draw_visits(axes: Any, tallies: Mapping[str, Tally], pyplot: Any) -> None:
     queues = sorted({each.queue for tally in tallies.values() for each in tally.visits})
-    colour = {queue: colours(number % 20) for number, queue in enumerate(queues)}
+    colours = pyplot.get_cmap("tab10" if len(queues) <= 10 else "tab20").colors
+    colour = dict(zip(queues, cycle(colours), strict=False))
     names: list[str] = []
     for policy, tally in tallies.items():
         for target in range(_lanes(tally)):

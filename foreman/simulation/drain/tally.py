@@ -31,6 +31,15 @@ class Visit:
 
 
 @dataclass(frozen=True, slots=True)
+class Start:
+    """A job's start."""
+
+    job: Arrival
+    at: float
+    target: int
+
+
+@dataclass(frozen=True, slots=True)
 class Waits:
     """Seconds from a job's arrival to its start."""
 
@@ -72,7 +81,7 @@ class Tally:
         self._limits = limits
         self._keep = keep
         self.visits: list[Visit] = []
-        self.starts: list[tuple[Arrival, float]] = []
+        self.starts: list[Start] = []
         self.waits = {job_class: array("d") for job_class in JobClass}
         self.causes: Counter[str] = Counter()
         self.swap_s = 0.0
@@ -85,13 +94,13 @@ class Tally:
         self.violations = dict.fromkeys(JobClass, 0)
         self._first_at: float | None = None
 
-    def started(self, job: Arrival, now: float) -> None:
+    def started(self, job: Arrival, now: float, target: SimulatedTarget) -> None:
         """A job left its line."""
         if self._first_at is None:
             self._first_at = job.at
         self.waits[job.job_class].append(now - job.at)
         if len(self.starts) < self._keep:
-            self.starts.append((job, now))
+            self.starts.append(Start(job, now, target.number))
 
     def swapped(self, target: SimulatedTarget) -> None:
         """A swap began."""

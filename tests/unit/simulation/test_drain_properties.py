@@ -1,0 +1,254 @@
+"""What the drain policy promises, held on made-up arrivals and on what Hypothesis makes of them."""
+
+import math
+from dataclasses import replace
+from itertools import cycle, islice
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from foreman.core.arrivals import Arrival
+from foreman.core.drain import Rules
+from foreman.core.queues import JobClass
+from foreman.simulation.drain.arrivals import LONGEST_RUN, SHAPES, Load
+from tests.unit.simulation import trace as checks
+from tests.unit.simulation.trace import Trace, broken, fifo_swaps, play
+
+# Jobs differ in their arrival by this at least, so that no two things happen at once.
+APART_S = 0.000173
+ENDLESS = Rules(max_wait_interactive_s=math.inf, max_wait_batch_s=math.inf)
+EXAMPLES = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+# Jobs of one kind that come together: residency, class, seconds of a run, how many, and the pause
+# before them. Hypothesis floods with them, spaces them, and repeats what comes close to a fault.
+clumps = st.lists(
+    st.tuples(
+        st.sampled_from("abcd"),
+        st.sampled_from(JobClass),
+        st.sampled_from([0.25, 1.0, 5.0, 20.0]),
+        st.integers(1, 12),
+        st.sampled_from([0.0, 0.5, 3.0, 20.0, 100.0]),
+    ),
+    min_size=1,
+    max_size=25,
+)
+rules = st.builds(
+    Rules,
+    max_wait_interactive_s=st.sampled_from([1.0, 10.0, 30.0]),
+    max_wait_batch_s=st.sampled_from([10.0, 30.0, 120.0]),
+    kappa=st.sampled_from([0.0, 1.0, 4.0, 10.0]),
+    job_limit_s=st.just(20.0),
+)
+swaps = st.fixed_dictionaries({queue: st.sampled_from([0.5, 2.0, 10.0]) for queue in "abcd"})
+
+
+def arrivals_of(rows: list[tuple[str, JobClass, float, int, float]]) -> list[Arrival]:
+    arrivals: list[Arrival] = []
+    at = 0.0
+    for queue, job_class, seconds, count, pause_s in rows:
+        at += pause_s
+        for _ in range(count):
+            at += APART_S
+            arrivals.append(Arrival(at, queue, job_class, seconds))
+    return arrivals
+
+
+def one_class(arrivals: list[Arrival]) -> list[Arrival]:
+    return [replace(each, job_class=JobClass.INTERACTIVE) for each in arrivals]
+
+
+@EXAMPLES
+@given(clumps, rules, swaps)
+def test_every_waiting_residency_is_visited_within_the_bound(
+    rows: list[tuple[str, JobClass, float, int, float]],
+    given_rules: Rules,
+    swap_s: dict[str, float],
+) -> None:
+    trace = play(arrivals_of(rows), given_rules, swap_s)
+
+    checks.check_all_are_served(trace)
+    checks.check_bound(trace)
+    checks.check_nobody_goes_twice_before_the_overdue(trace)
+
+
+@EXAMPLES
+@given(clumps, rules, swaps, st.integers(1, 3), st.integers(1, 4))
+def test_the_bound_holds_with_several_targets_and_slots(
+    rows: list[tuple[str, JobClass, float, int, float]],
+    given_rules: Rules,
+    swap_s: dict[str, float],
+    targets: int,
+    slots: int,
+) -> None:
+    trace = play(arrivals_of(rows), given_rules, swap_s, targets=targets, slots=slots)
+
+    checks.check_all_are_served(trace)
+    checks.check_bound(trace)
+
+
+@EXAMPLES
+@given(clumps, rules, swaps)
+def test_the_overdue_are_served_before_others_and_the_longest_unserved_first(
+    rows: list[tuple[str, JobClass, float, int, float]],
+    given_rules: Rules,
+    swap_s: dict[str, float],
+) -> None:
+    checks.check_turns(play(arrivals_of(rows), given_rules, swap_s))
+
+
+@EXAMPLES
+@given(clumps, swaps, st.integers(1, 4))
+def test_a_drain_without_a_bound_never_swaps_more_often_than_fifo(
+    rows: list[tuple[str, JobClass, float, int, float]], swap_s: dict[str, float], slots: int
+) -> None:
+    arrivals = arrivals_of(rows)
+
+    trace = play(arrivals, ENDLESS, swap_s, slots=slots)
+
+    assert trace.tally.causes.total() <= fifo_swaps(arrivals)
+    assert trace.tally.causes["overdue"] == 0
+
+
+@EXAMPLES
+@given(clumps, rules, swaps)
+def test_where_nothing_is_overdue_the_policy_never_swaps_more_often_than_fifo(
+    rows: list[tuple[str, JobClass, float, int, float]],
+    given_rules: Rules,
+    swap_s: dict[str, float],
+) -> None:
+    arrivals = arrivals_of(rows)
+
+    causes = play(arrivals, given_rules, swap_s).tally.causes
+
+    assert causes["overdue"] or causes.total() <= fifo_swaps(arrivals)
+
+
+@EXAMPLES
+@given(clumps, rules, swaps)
+def test_with_one_class_only_a_cut_makes_the_policy_swap_more_often_than_fifo(
+    rows: list[tuple[str, JobClass, float, int, float]],
+    given_rules: Rules,
+    swap_s: dict[str, float],
+) -> None:
+    arrivals = one_class(arrivals_of(rows))
+
+    tally = play(arrivals, given_rules, swap_s).tally
+
+    assert tally.cuts or tally.causes.total() <= fifo_swaps(arrivals)
+
+
+@EXAMPLES
+@given(clumps, rules, swaps, st.integers(1, 4))
+def test_cut_visits_have_paid_for_their_loads(
+    rows: list[tuple[str, JobClass, float, int, float]],
+    given_rules: Rules,
+    swap_s: dict[str, float],
+    slots: int,
+) -> None:
+    checks.check_cuts_are_paid_for(play(arrivals_of(rows), given_rules, swap_s, slots=slots))
+
+
+@EXAMPLES
+@given(clumps, rules, swaps, st.integers(1, 3), st.integers(1, 3))
+def test_no_target_idles_beside_work_that_is_not_left_to_another(
+    rows: list[tuple[str, JobClass, float, int, float]],
+    given_rules: Rules,
+    swap_s: dict[str, float],
+    targets: int,
+    slots: int,
+) -> None:
+    arrivals = arrivals_of(rows)
+
+    checks.check_no_target_idles_beside_work(
+        play(arrivals, given_rules, swap_s, targets=targets, slots=slots)
+    )
+
+
+# Long traces: what Hypothesis does not make
+
+
+def made(shape: str, rho: float, models: int = 4) -> tuple[list[Arrival], Rules, dict[str, float]]:
+    load = Load(jobs=700, models=models, rho=rho, burst_jobs=200, seed=7)
+    limited = Rules(job_limit_s=LONGEST_RUN * load.service_s)
+    return list(SHAPES[shape](load)), limited, dict.fromkeys(load.queues, 5.0)
+
+
+@pytest.mark.parametrize("rho", [0.45, 0.95, 1.5])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_all_promises_hold_at_any_load(shape: str, rho: float) -> None:
+    trace = play(*made(shape, rho))
+
+    checks.check_all_are_served(trace)
+    checks.check_bound(trace)
+    checks.check_cuts_are_paid_for(trace)
+    checks.check_no_target_idles_beside_work(trace)
+
+
+def test_the_bound_holds_for_twelve_models_that_are_all_flooded() -> None:
+    arrivals, limited, swap_s = made("poisson", 3.0, models=12)
+
+    checks.check_bound(play(arrivals, limited, swap_s))
+
+
+def test_with_swaps_of_one_length_forced_ones_take_at_most_their_share_whatever_comes() -> None:
+    arrivals, limited, swap_s = made("adversarial", 2.0)
+
+    trace = play(arrivals, limited, swap_s)
+
+    span_s = trace.end_at - arrivals[0].at
+    assert trace.tally.cuts > 10
+    assert trace.tally.cuts * 5.0 <= span_s / (limited.kappa + 1)
+
+
+# The checks can fail: each finds the policy that does not promise it
+
+
+def flood() -> tuple[list[Arrival], Rules, dict[str, float]]:
+    """Four residencies, 60 s of work each and again and again; `d` has one job in between."""
+    queues = list(islice(cycle("abc"), 600))
+    arrivals = [
+        Arrival(number * 0.5, queue, JobClass.INTERACTIVE, 1.9)
+        for number, queue in enumerate(queues)
+    ]
+    arrivals.insert(100, Arrival(49.9, "d", JobClass.INTERACTIVE, 2.0))
+    return arrivals, Rules(job_limit_s=2.0), dict.fromkeys("abcd", 5.0)
+
+
+@pytest.mark.parametrize("policy", ["drain", "ollama"])
+def test_the_check_of_the_bound_finds_a_policy_without_one(policy: str) -> None:
+    assert broken(checks.check_bound, play(*flood(), policy=policy))
+    assert not broken(checks.check_bound, play(*flood()))
+
+
+def test_the_check_of_the_cuts_finds_a_policy_without_a_dwell() -> None:
+    assert broken(checks.check_cuts_are_paid_for, play(*flood(), policy="naive"))
+    assert not broken(checks.check_cuts_are_paid_for, play(*flood()))
+
+
+def test_the_check_of_the_turns_finds_fifo() -> None:
+    assert broken(checks.check_turns, play(*flood(), policy="fifo"))
+    assert not broken(checks.check_turns, play(*flood()))
+
+
+def test_the_check_of_idleness_finds_a_run_that_began_late() -> None:
+    trace = play(*flood())
+    late = trace.starts[50]
+    without = [each for each in trace.starts if each.at != trace.starts[20].at]
+    trace.tally.starts[:] = without
+
+    assert late in without
+    assert broken(checks.check_no_target_idles_beside_work, trace)
+
+
+def test_a_trace_of_which_a_job_is_missing_is_found() -> None:
+    trace = play(*flood())
+    trace.tally.starts.pop()
+
+    assert broken(checks.check_all_are_served, trace)
+
+
+def test_the_traces_of_a_policy_are_the_same_each_time() -> None:
+    one: Trace = play(*made("poisson", 0.95))
+
+    assert one.visits == play(*made("poisson", 0.95)).visits
