@@ -5,6 +5,10 @@
     ├── RequestRefused           the caller's request
     │   ├── BodyTooLarge  413    ├── BodyTooSlow  408
     │   ├── AdminRefused  403    ├── OriginRefused  403
+    │   ├── NotThere  404        (JobUnknown, NoResult, ArtifactUnknown)
+    │   ├── Conflict  409        (NotEnded, AlreadyEnded, NotSucceeded, NotRetryable)
+    │   ├── Unprocessable  422   names the field (InvalidModel, ModelNotFound, RemoteModel,
+    │   │                        KeyReused)
     │   └── WebhookRefused  422
     ├── SecretUnreadable         a webhook secret was sealed with a key that is not there
     ├── ServerBusy  503          try again later (Retry-After)
@@ -88,6 +92,94 @@ class SecretUnreadable(ForemanError):
     """No key of FOREMAN_SECRET_KEY opens the secret."""
 
     code = "secret_unreadable"
+
+
+class NotThere(RequestRefused):
+    """There is no such thing."""
+
+    status, code = 404, "not_found"
+
+
+class JobUnknown(NotThere):
+    """There is no job with this id."""
+
+    code = "job_unknown"
+
+
+class NoResult(NotThere):
+    """The job has no stored result."""
+
+    code = "no_result"
+
+
+class ArtifactUnknown(NotThere):
+    """The job has no artifact of this name."""
+
+    code = "artifact_unknown"
+
+
+class Conflict(RequestRefused):
+    """The state of the job does not allow this."""
+
+    status, code = 409, "conflict"
+
+
+class NotEnded(Conflict):
+    """The job has not ended."""
+
+    code = "not_ended"
+
+
+class AlreadyEnded(Conflict):
+    """The job has already ended."""
+
+    code = "already_ended"
+
+
+class NotSucceeded(Conflict):
+    """The job ended without a result."""
+
+    code = "not_succeeded"
+
+
+class NotRetryable(Conflict):
+    """The job cannot be tried again."""
+
+    code = "not_retryable"
+
+
+class Unprocessable(RequestRefused):
+    """The request is not as it should be."""
+
+    status, code = 422, "invalid"
+
+    def __init__(self, message: str = "", *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field  # dotted path in the body, or the name of a header or parameter
+
+
+class InvalidModel(Unprocessable):
+    """The model's name is not valid."""
+
+    code = "invalid_model"
+
+
+class ModelNotFound(Unprocessable):
+    """No target has the model."""
+
+    code = "model_not_found"
+
+
+class RemoteModel(Unprocessable):
+    """The model runs elsewhere and has no queue."""
+
+    code = "remote_model"
+
+
+class KeyReused(Unprocessable):
+    """The Idempotency-Key came with another request before."""
+
+    code = "idempotency_key_reused"
 
 
 class ServerBusy(ForemanError):

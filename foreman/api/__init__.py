@@ -2,7 +2,11 @@
 
 from flask import Flask
 
-from foreman.api import client, cors, errors
+from foreman.api import client, cors, errors, own
+from foreman.api.artifacts import Artifacts
+from foreman.api.batch import Batch
+from foreman.api.docs import Docs
+from foreman.api.jobs import Jobs
 from foreman.api.ollama import OllamaSurface
 from foreman.api.operations import Operations
 from foreman.runtime import WebRuntime
@@ -18,5 +22,23 @@ def create_app(runtime: WebRuntime) -> Flask:
     cors.install(app, runtime.settings.origins)
     errors.install(app)
     Operations(runtime).install(app)
+    jobs, artifacts, docs = Jobs(runtime), Artifacts(runtime), Docs()
+    own.install(
+        app,
+        {
+            "submit_job": jobs.submit_job,
+            "submit_batch": Batch(runtime).submit_batch,
+            "list_jobs": jobs.list_jobs,
+            "show_job": jobs.show_job,
+            "show_result": artifacts.show_result,
+            "list_artifacts": artifacts.list_artifacts,
+            "show_artifact": artifacts.show_artifact,
+            "list_events": jobs.list_events,
+            "cancel_job": jobs.cancel_job,
+            "retry_job": jobs.retry_job,
+            "openapi": docs.openapi,
+            "docs": docs.docs,
+        },
+    )
     OllamaSurface(runtime).install(app)
     return app

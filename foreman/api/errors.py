@@ -1,10 +1,12 @@
-"""Errors of foreman's own as HTTP answers, in the form of the caller's protocol."""
+"""Errors of foreman's own as HTTP answers: in the form of the caller's protocol, or as problems."""
 
 import logging
+from http import HTTPStatus
 
 from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
+from foreman.api.problems import is_own, problem, problem_of, problem_response
 from foreman.core.frames import Failure
 from foreman.core.replies import error_body
 from foreman.core.surface import dialect_of
@@ -38,14 +40,27 @@ def _known(error: ForemanError) -> Response:
         "request refused",
         extra={"path": request.path, "code": error.code, "error": str(error)},
     )
+    if is_own(request.path):
+        response = problem_response(problem_of(error))
+        if error.retry_after_s is not None:
+            response.headers["Retry-After"] = str(error.retry_after_s)
+        return response
     return error_response(failure_of(error), retry_after_s=error.retry_after_s)
 
 
 def _http(error: HTTPException) -> Response:
-    status = error.code or 500
-    return error_response(Failure(status, "http_error", error.description or error.name))
+    response = _answer(error.code or 500, "http_error", error.description or error.name)
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
+    return response
 
 
 def _defect(error: Exception) -> Response:
     log.exception("defect", extra={"path": request.path})
-    return error_response(Failure(500, "internal_error", "internal error; see foreman's log"))
+    return _answer(500, "internal_error", "internal error; see foreman's log")
+
+
+def _answer(status: int, code: str, words: str) -> Response:
+    if is_own(request.path):
+        return problem_response(problem(status, code, HTTPStatus(status).phrase, words))
+    return error_response(Failure(status, code, words))

@@ -60,6 +60,16 @@ def look(
     return None if fields is None else _look_at(fields, streams_by_default, has_options)
 
 
+def look_at(fields: Mapping[str, object], *, has_options: bool) -> Look | None:
+    """`look` for a body that is parsed already."""
+    return _look_at({_folded(key): item for key, item in fields.items()}, True, has_options)
+
+
+def without(fields: Mapping[str, object], name: str) -> dict[str, object]:
+    """The fields of a body besides those that Ollama reads as `name`."""
+    return {key: item for key, item in fields.items() if _folded(key) != name}
+
+
 def named_model(body: bytes) -> str:
     """The model a body names, also by the `name` of older clients; "" when it names none."""
     fields = _first_object(body) or {}

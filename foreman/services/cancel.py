@@ -4,7 +4,7 @@ import logging
 from uuid import UUID
 
 from foreman.core.states import JobState
-from foreman.errors import DatabaseUnavailable
+from foreman.errors import AlreadyEnded, DatabaseUnavailable, JobUnknown
 from foreman.runtime import WebRuntime
 from foreman.store import jobs
 
@@ -21,3 +21,15 @@ def cancel(runtime: WebRuntime, job_id: UUID) -> None:
         state = JobState.WORKING
     if state is JobState.WORKING:
         runtime.publisher.cancel(job_id)
+
+
+def cancel_asked(runtime: WebRuntime, job_id: UUID) -> None:
+    """Cancel a job for somebody who asks for it; to ask again does no harm."""
+    with runtime.database.transaction() as connection:
+        state = jobs.cancel_job(connection, job_id, reason="asked")
+    if state is None:
+        raise JobUnknown(f"there is no job {job_id}")
+    if state is JobState.WORKING:
+        runtime.publisher.cancel(job_id)
+    elif state is not JobState.CANCELLED:
+        raise AlreadyEnded(f"the job is {state} and stays so")

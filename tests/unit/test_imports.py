@@ -37,6 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "services": BELOW_SERVICES,
     "api": BELOW_API,
     "celery_app": BELOW_API,
+    "client": set(),
     # Entry points: each is a process, nobody imports them.
     "serving": {"config"},
     "wsgi": BELOW_API | {"api"},

@@ -1,0 +1,206 @@
+"""Foreman's own routes as a table: what each takes, every status and body that it may answer with.
+
+The application is installed from it and /openapi.json is written from it, so neither can have a
+route that the other lacks.
+"""
+
+from dataclasses import dataclass
+
+from pydantic import BaseModel
+
+from foreman.api import objects, payloads
+from foreman.api.problems import PROBLEM_JSON
+
+JSON = "application/json"
+NDJSON = "application/x-ndjson"
+ANY = "*/*"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One status: its body (None: not told, or none at all), its headers of note."""
+
+    status: int
+    meaning: str
+    body: type[BaseModel] | None = None
+    content_type: str = JSON
+    headers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One method of one path."""
+
+    name: str
+    method: str
+    path: str
+    summary: str
+    answers: tuple[Answer, ...]
+    query: type[BaseModel] = payloads.NoQuery
+    has_labels: bool = False  # takes `metadata.NAME=VALUE`, too
+    headers: type[BaseModel] | None = None
+    body: type[BaseModel] | None = None
+    body_type: str = JSON
+
+
+def problem(status: int, meaning: str) -> Answer:
+    return Answer(status, meaning, objects.Problem, PROBLEM_JSON)
+
+
+_JOB = objects.JobObject
+_UNKNOWN = problem(404, "job_unknown: there is no job with this id")
+_BAD_QUERY = problem(422, "invalid: a parameter is unknown or wrong")
+
+# What any of them may answer besides.
+ALWAYS = (
+    problem(403, "origin_refused: a page of this Origin is not allowed"),
+    problem(405, "http_error: the path has no such method"),
+    problem(500, "internal_error: a defect of foreman's"),
+    problem(503, "database_unavailable, shutting_down: try again after `Retry-After` seconds"),
+)
+_WITH_BODY = (
+    problem(400, "bad_request: the body is not JSON, or ended early"),
+    problem(408, "body_too_slow: the body did not come in time"),
+    problem(413, "body_too_large: it is larger than FOREMAN_MAX_BODY"),
+)
+_REPLAYED = ("Location", "X-Foreman-Job-Id", "Idempotent-Replayed", "Preference-Applied")
+_FILE = ("ETag", "Accept-Ranges", "Content-Length")
+
+JOBS = (
+    Operation(
+        name="submit_job",
+        method="POST",
+        path="/jobs",
+        summary="Accept a job; it is on the disk when the answer comes",
+        headers=payloads.SubmitHeaders,
+        body=payloads.JobRequest,
+        answers=(
+            Answer(202, "The job was accepted, now or with the same key before", _JOB, JSON,
+                   _REPLAYED),
+            Answer(200, "It has ended within `Prefer: wait=N`", _JOB, JSON, _REPLAYED),
+            *_WITH_BODY,
+            problem(422, "invalid, invalid_model, model_not_found, remote_model,"
+                    " idempotency_key_reused; `field` says where"),
+        ),
+    ),
+    Operation(
+        name="submit_batch",
+        method="POST",
+        path="/jobs/batch",
+        summary="Accept many jobs: a line of NDJSON each, a line of answer each",
+        headers=payloads.JobHeaders,
+        body=payloads.JobRequest,
+        body_type=NDJSON,
+        answers=(
+            Answer(200, "One line for each line, as they are accepted or refused",
+                   objects.BatchLine, NDJSON),
+            problem(422, "invalid: a header or parameter is wrong"),
+        ),
+    ),
+    Operation(
+        name="list_jobs",
+        method="GET",
+        path="/jobs",
+        summary="Jobs, synchronous ones included, newest first",
+        query=payloads.ListQuery,
+        has_labels=True,
+        answers=(Answer(200, "A page of them", objects.JobPage), _BAD_QUERY),
+    ),
+    Operation(
+        name="show_job",
+        method="GET",
+        path="/jobs/{job_id}",
+        summary="One job, whole, whatever its state",
+        answers=(Answer(200, "The job", _JOB), _UNKNOWN, _BAD_QUERY),
+    ),
+    Operation(
+        name="show_result",
+        method="GET",
+        path="/jobs/{job_id}/result",
+        summary="The target's final body, as a call without streaming would have returned it",
+        answers=(
+            Answer(200, "The stored bytes, with their own content type", None, ANY, _FILE),
+            Answer(206, "A part of them", None, ANY, (*_FILE, "Content-Range")),
+            Answer(304, "`If-None-Match` names them", None, ANY, ("ETag",)),
+            problem(404, "job_unknown, no_result: a synchronous job keeps none, or it was removed"),
+            problem(409, "not_ended; not_succeeded: `detail` is the job's error"),
+            problem(416, "range_refused: no byte is in this Range"),
+            _BAD_QUERY,
+        ),
+    ),
+    Operation(
+        name="list_artifacts",
+        method="GET",
+        path="/jobs/{job_id}/artifacts",
+        summary="What the job has produced; empty until it has ended",
+        answers=(Answer(200, "The manifest", objects.Manifest), _UNKNOWN, _BAD_QUERY),
+    ),
+    Operation(
+        name="show_artifact",
+        method="GET",
+        path="/jobs/{job_id}/artifacts/{name}",
+        summary="The bytes of one artifact",
+        answers=(
+            Answer(200, "All of them", None, ANY, _FILE),
+            Answer(206, "A part of them", None, ANY, (*_FILE, "Content-Range")),
+            Answer(304, "`If-None-Match` names them", None, ANY, ("ETag",)),
+            problem(404, "job_unknown, artifact_unknown"),
+            problem(416, "range_refused: no byte is in this Range"),
+            _BAD_QUERY,
+        ),
+    ),
+    Operation(
+        name="list_events",
+        method="GET",
+        path="/jobs/{job_id}/events",
+        summary="The job's transitions; with `wait`, as soon as there is one",
+        query=payloads.EventsQuery,
+        answers=(
+            Answer(200, "Those after `after_seq`", objects.EventPage), _UNKNOWN, _BAD_QUERY,
+        ),
+    ),
+    Operation(
+        name="cancel_job",
+        method="POST",
+        path="/jobs/{job_id}/cancel",
+        summary="Cancel a job; may be repeated",
+        answers=(
+            Answer(202, "It is cancelled, or will be as soon as its worker hears of it", _JOB),
+            _UNKNOWN,
+            problem(409, "already_ended: it ended in another way"),
+            _BAD_QUERY,
+        ),
+    ),
+    Operation(
+        name="retry_job",
+        method="POST",
+        path="/jobs/{job_id}/retry",
+        summary="A new job with the request of an ended one",
+        answers=(
+            Answer(202, "The new job; `retry_of` names the old one", _JOB, JSON,
+                   ("Location", "X-Foreman-Job-Id")),
+            _UNKNOWN,
+            problem(409, "not_ended; not_retryable: it was synchronous, or its request is gone"),
+            _BAD_QUERY,
+        ),
+    ),
+)  # fmt: skip
+
+DOCUMENTS = (
+    Operation(
+        name="openapi",
+        method="GET",
+        path="/openapi.json",
+        summary="This document",
+        answers=(Answer(200, "The document"), _BAD_QUERY),
+    ),
+    Operation(
+        name="docs",
+        method="GET",
+        path="/docs",
+        summary="This document for people, and every code of a problem",
+        answers=(Answer(200, "A page", None, "text/html"), _BAD_QUERY),
+    ),
+)
+
+OPERATIONS = (*JOBS, *DOCUMENTS)

@@ -1,0 +1,136 @@
+"""Accept asynchronous jobs: judge, insert, publish. What is answered with 202 is on the disk.
+
+A caller's key makes one job, however often and from however many threads it comes.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+from uuid import UUID
+
+from foreman.core.bodies import without
+from foreman.core.queues import JobClass, Wakeup, class_queue
+from foreman.errors import ForemanError, KeyReused, ServerBusy, ShuttingDown, Unprocessable
+from foreman.ids import new_id
+from foreman.runtime import WebRuntime
+from foreman.services.judge import Judge
+from foreman.store import accept as rows
+from foreman.store.accept import AcceptedJob, KeyHolder, Times
+
+HEADERS = [("Content-Type", "application/json")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What a caller asks for; `ttl_s` is until the start, `deadline_s` until the end."""
+
+    endpoint: str
+    request: dict[str, Any] = field(repr=False)
+    job_class: JobClass = JobClass.BATCH
+    ttl_s: float | None = None
+    deadline_s: float | None = None
+    labels: dict[str, Any] = field(default_factory=dict)
+    max_attempts: int | None = None
+    keeps_stream: bool = False
+    client: str | None = None
+    target: str | None = None
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class New:
+    """A job that was accepted just now."""
+
+    job: AcceptedJob
+    times: Times
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """The job that the same key and the same request made before."""
+
+    job_id: UUID
+
+
+Outcome = New | Replayed | ForemanError
+
+
+def prepare(runtime: WebRuntime, ask: Ask, judge: Judge) -> AcceptedJob:
+    """The job that would be accepted; Unprocessable names what is wrong with it."""
+    residency = judge.residency(ask.request, ask.endpoint, ask.target)
+    # Whether the target streams its answer is foreman's affair: nobody listens.
+    body = _json(without(ask.request, "stream"))
+    return AcceptedJob(
+        id=new_id(),
+        endpoint=ask.endpoint,
+        model=residency.model,
+        queue=residency.queue,
+        job_class=ask.job_class,
+        max_attempts=ask.max_attempts or runtime.settings.max_attempts,
+        body=body,
+        headers=HEADERS,
+        pinned_target=ask.target,
+        client=ask.client,
+        labels=ask.labels,
+        keeps_stream=ask.keeps_stream,
+        ttl_s=ask.ttl_s,
+        deadline_s=ask.deadline_s,
+        key=ask.key,
+        fingerprint=_fingerprint(ask) if ask.key else None,
+    )
+
+
+def accept(runtime: WebRuntime, ask: Ask) -> New | Replayed:
+    """Accept one job and publish its wake-up."""
+    outcome = accept_all(runtime, [prepare(runtime, ask, Judge(runtime))], is_published=True)[0]
+    if isinstance(outcome, ForemanError):
+        raise outcome
+    if isinstance(outcome, New):
+        job = outcome.job
+        runtime.publisher.send(
+            Wakeup(job.id, class_queue(job.queue, job.job_class), job.model, None)
+        )
+    return outcome
+
+
+def accept_all(
+    runtime: WebRuntime, jobs: Sequence[AcceptedJob], *, is_published: bool
+) -> list[Outcome]:
+    """Accept these jobs together; what became of each, in their order."""
+    if runtime.is_stopping:
+        raise ShuttingDown
+    with runtime.database.statement() as connection:
+        new = rows.insert_jobs(connection, jobs, is_published=is_published)
+        taken = [job.key for job in jobs if job.key and job.id not in new]
+        holders = rows.holders_of(connection, taken) if taken else {}
+    return [_outcome(job, new, holders) for job in jobs]
+
+
+def _outcome(job: AcceptedJob, new: dict[UUID, Times], holders: dict[str, KeyHolder]) -> Outcome:
+    if job.id in new:
+        return New(job, new[job.id])
+    holder = holders.get(job.key or "")
+    if holder is None:
+        return ServerBusy("server busy, please try again: the key's job is being removed")
+    if holder.fingerprint != job.fingerprint:
+        return KeyReused("this key came with another request before", field="Idempotency-Key")
+    return Replayed(holder.job_id)
+
+
+def _json(value: object, *, sort_keys: bool = False) -> bytes:
+    try:
+        text = json.dumps(
+            value, allow_nan=False, ensure_ascii=False, sort_keys=sort_keys, separators=(",", ":")
+        )
+    except ValueError as exc:
+        raise Unprocessable("a number is too large for JSON", field="request") from exc
+    return text.encode()
+
+
+def _fingerprint(ask: Ask) -> bytes:
+    """SHA-256 of all that was asked for, the same whatever the order of its keys."""
+    asked = asdict(ask)
+    del asked["key"]
+    return hashlib.sha256(_json(asked, sort_keys=True)).digest()
