@@ -15,6 +15,18 @@ def ask(**changes: Any) -> dict[str, Any]:
     return {"endpoint": "/api/chat", "request": request} | changes
 
 
+class Reply:
+    """A whole answer; `json` is what it says, None when it says no JSON."""
+
+    def __init__(self, answer: TestResponse) -> None:
+        self.status_code = answer.status_code
+        self.headers = answer.headers
+        self.content_type = answer.content_type
+        self.data = answer.data
+        self.text = answer.data.decode(errors="replace")
+        self.json: Any = answer.get_json(silent=True)
+
+
 class Caller:
     """Calls the application; a caller is used by one thread at a time."""
 
@@ -22,19 +34,19 @@ class Caller:
         self.app = app
         self._client = app.test_client()
 
-    def get(self, path: str, **headers: str) -> TestResponse:
-        return self._client.get(path, headers=_spelled(headers))
+    def get(self, path: str, **headers: str) -> Reply:
+        return Reply(self._client.get(path, headers=_spelled(headers)))
 
-    def head(self, path: str, **headers: str) -> TestResponse:
-        return self._client.head(path, headers=_spelled(headers))
+    def head(self, path: str, **headers: str) -> Reply:
+        return Reply(self._client.head(path, headers=_spelled(headers)))
 
-    def post(self, path: str, body: Any = None, **headers: str) -> TestResponse:
+    def post(self, path: str, body: Any = None, **headers: str) -> Reply:
         """A POST; bytes are sent as they are. `Idempotency_Key="x"` is that header."""
-        given = {"data": body} if isinstance(body, bytes) else {"json": body}
-        return self._client.post(path, headers=_spelled(headers), **given)  # type: ignore[arg-type]  # either of two
+        given: dict[str, Any] = {"data": body} if isinstance(body, bytes) else {"json": body}
+        return Reply(self._client.post(path, headers=_spelled(headers), **given))
 
-    def call(self, method: str, path: str) -> TestResponse:
-        return self._client.open(path, method=method)
+    def call(self, method: str, path: str) -> Reply:
+        return Reply(self._client.open(path, method=method))
 
     def submit(self, **changes: Any) -> UUID:
         """A job that was accepted; its id."""
@@ -53,7 +65,7 @@ def _spelled(headers: dict[str, str]) -> dict[str, str]:
     return {name.replace("_", "-"): value for name, value in headers.items()}
 
 
-def problem_of(answer: TestResponse) -> tuple[int, str, str | None]:
+def problem_of(answer: Reply) -> tuple[int, str, str | None]:
     """Status, code and field of a problem, which it must be."""
     assert answer.content_type == PROBLEM, answer.text
     assert answer.json["status"] == answer.status_code

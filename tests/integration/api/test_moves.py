@@ -4,17 +4,17 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from operator import methodcaller
 from uuid import UUID
 
 import pytest
-from werkzeug.test import TestResponse
 
 from foreman.core.queues import JobClass
 from foreman.core.states import JobState, Source
 from foreman.ids import new_id
 from foreman.store import jobs, runs
 from tests.factories import failure
-from tests.integration.api.ground import Caller, ask, problem_of
+from tests.integration.api.ground import Caller, Reply, ask, problem_of
 from tests.integration.store.ground import Store
 
 
@@ -154,15 +154,15 @@ def test_a_failed_job_tells_its_error(caller: Caller, store: Store) -> None:
 class Waiting:
     """A request that waits in a thread of its own."""
 
-    def __init__(self, caller: Caller, call: Callable[[Caller], TestResponse]) -> None:
+    def __init__(self, caller: Caller, call: Callable[[Caller], Reply]) -> None:
         self._threads = ThreadPoolExecutor(1)
-        self._answer: Future[TestResponse] = self._threads.submit(call, Caller(caller.app))
+        self._answer: Future[Reply] = self._threads.submit(call, Caller(caller.app))
 
     @property
     def is_waiting(self) -> bool:
         return not self._answer.done()
 
-    def answer(self) -> TestResponse:
+    def answer(self) -> Reply:
         answer = self._answer.result(10)
         self._threads.shutdown()
         return answer
@@ -229,9 +229,7 @@ def test_a_wait_that_is_too_short_ends_with_the_job_as_it_is(caller: Caller) -> 
 def test_many_waiters_need_one_thread_and_no_connection_each(caller: Caller, store: Store) -> None:
     ids = [caller.submit(priority=JobClass.INTERACTIVE) for _ in range(40)]
     waiting = [
-        Waiting(
-            caller, lambda one, job_id=job_id: one.get(f"/jobs/{job_id}/events?after_seq=1&wait=30")
-        )
+        Waiting(caller, methodcaller("get", f"/jobs/{job_id}/events?after_seq=1&wait=30"))
         for job_id in ids
     ]
     wait_until(lambda: watchers() > 0)
