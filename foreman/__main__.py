@@ -12,7 +12,7 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 
-from foreman import logs
+from foreman import cli, logs
 from foreman.config import load, variables
 from foreman.core.arrivals import Arrival
 from foreman.errors import DatabaseUnavailable, ForemanError
@@ -113,17 +113,18 @@ def _parser() -> argparse.ArgumentParser:
             simulated.add_arguments(each)
         if action is simulate:
             drain.add_arguments(each)
+    cli.add_commands(commands)
     return parser
 
 
 def main() -> int:
     args = _parser().parse_args()
     try:
-        args.action(args)
+        status: int | None = args.action(args)
     except ForemanError as error:
         print(f"foreman: {error}", file=sys.stderr)
         return 1
-    return 0
+    return status or 0
 
 
 if __name__ == "__main__":

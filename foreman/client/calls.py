@@ -156,6 +156,28 @@ class Client:
         """A new job with the same request; it is not sent again by itself."""
         return self._job("POST", f"/jobs/{job_id}/retry")
 
+    def deliveries(
+        self, job_id: str | None = None, *, state: str | None = None, limit: int = 50
+    ) -> Iterator[dict[str, Any]]:
+        """What was owed to receivers, newest first, with each attempt; of one job, all of it."""
+        if job_id is not None:
+            page = self._json("GET", f"/jobs/{job_id}/deliveries")
+            yield from (each for each in page["data"] if state in (None, each["state"]))
+            return
+        query = {"state": state} if state else {}
+        while limit > 0:
+            page = self._json("GET", "/deliveries", params={**query, "limit": min(limit, 200)})
+            yield from page["data"]
+            limit -= len(page["data"])
+            if not page["has_more"]:
+                return
+            query["after"] = page["next"]
+
+    def redeliver(self, delivery_id: str) -> dict[str, Any]:
+        """Send a delivery once more."""
+        delivery: dict[str, Any] = self._json("POST", f"/deliveries/{delivery_id}/redeliver")
+        return delivery
+
     # One call
 
     def _job(self, method: str, path: str, **options: Any) -> Job:

@@ -38,10 +38,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "api": BELOW_API,
     "celery_app": BELOW_API,
     "client": set(),
+    "cli": {"client"},
     # Entry points: each is a process, nobody imports them.
     "serving": {"config"},
     "wsgi": BELOW_API | {"api"},
-    "__main__": BELOW_API | {"simulation"},
+    "__main__": BELOW_API | {"simulation", "cli"},
     "migrations": {"errors", "config", "parsing", "store"},
 }
 
@@ -51,7 +52,7 @@ OUTSIDE = {
     "requests", "select", "socket", "sqlalchemy", "subprocess", "threading", "time", "urllib3",
 }  # fmt: skip
 
-SEES_ENVIRONMENT = {"config", "serving", "embedded", "migrations"}
+SEES_ENVIRONMENT = {"config", "serving", "embedded", "migrations", "cli"}
 
 IGNORE = re.compile(r"#\s*(type:\s*ignore|noqa)(?P<codes>\[[\w, -]+\]|:\s*[A-Z]+\d+[A-Z\d, ]*)?")
 

@@ -16,10 +16,10 @@ BEGIN, END = "<!-- settings: begin -->\n", "<!-- settings: end -->"
 VARIABLE = re.compile(r"\b(?:FOREMAN_\w+|[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|PORT)\b")
 FILE = re.compile(r"`((?:foreman|celery_app|migrations|tests|bin|docs)/[\w./-]+)`")
 LINK = re.compile(r"\]\(([^)#]+)(?:#[^)]*)?\)")
-# Not foreman's own settings: Ollama's, Flower's, and what only `bin/run` reads.
+# Not settings of foreman's processes: Ollama's, Flower's, what only `bin/run` or the CLI reads.
 FOREIGN = {
     "OLLAMA_HOST", "OLLAMA_NUM_PARALLEL", "OLLAMA_CONTEXT_LENGTH", "OLLAMA_KEEP_ALIVE",
-    "FLOWER_PORT", "FOREMAN_DATA_DIR",
+    "FLOWER_PORT", "FOREMAN_DATA_DIR", "FOREMAN_URL",
 }  # fmt: skip
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
