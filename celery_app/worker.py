@@ -6,7 +6,9 @@ from contextlib import suppress
 
 from celery_app.slots import Slots
 from foreman.config import Settings
+from foreman.core.queues import queue_model
 from foreman.core.states import Phase
+from foreman.core.warm import Serving
 from foreman.errors import DatabaseUnavailable, ForemanError, ShuttingDown
 from foreman.ids import new_id
 from foreman.runtime import WorkerRuntime
@@ -14,6 +16,7 @@ from foreman.services.health import Health
 from foreman.services.keep import Keeper
 from foreman.services.run import Run, Runner
 from foreman.services.visit import Visit
+from foreman.services.warm import LOOK_EVERY_S, Warmth
 from foreman.store import targets, upkeep
 from foreman.store.targets import Lease
 
@@ -30,14 +33,15 @@ class Worker:
         name = f"{hostname}/{new_id().hex[-8:]}"
         self.runtime = WorkerRuntime(settings, worker=name)
         # Here and not in the puller: a lost connection to the broker changes nothing on the GPU.
-        self.visit = Visit(self.runtime, keeps=frozenset)
+        self.visit = Visit(self.runtime, keeps=lambda: self.warmth.kept)
         self.runner = Runner(self.runtime, self)
         self.health = Health(self.runtime, on_sick=self.runner.stop_silent)
         self.keeper = Keeper(self.runtime, self.runner)
         self.slots = Slots()
         self.is_stopping = threading.Event()
+        self.warmth = Warmth(self.runtime, serving=self._serving, may_load=self._may_load)
         self._has_ended = threading.Event()
-        for duty in (self._beat, self._refresh_lists, self._tend):
+        for duty in (self._beat, self._refresh_lists, self._tend, self._keep_warm):
             threading.Thread(target=duty, name=duty.__name__, daemon=True).start()
 
     def lease(self) -> Lease | None:
@@ -115,3 +119,19 @@ class Worker:
         self.runtime.catalog.refresh()
         while not self._has_ended.wait(self.runtime.catalog.refresh_every_s):
             self.runtime.catalog.refresh()
+
+    def _keep_warm(self) -> None:
+        # A thread of its own, too: a load may take minutes.
+        while not self._has_ended.wait(LOOK_EVERY_S):
+            lease = self.keeper.lease
+            try:
+                self.warmth.turn(lease.target if lease else None)
+            except Exception:  # the outermost loop: the next turn may do better
+                log.exception("keeping models loaded failed")
+
+    def _serving(self) -> Serving:
+        queue = self.visit.queue
+        return Serving(queue_model(queue) if queue else None, is_running=self.slots.running > 0)
+
+    def _may_load(self) -> bool:
+        return not (self.is_stopping.is_set() or self.visit.is_loading)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
+from foreman.core.queues import model_names
 from foreman.core.receivers import Network
 from foreman.errors import SettingsError
 from foreman.parsing import (
@@ -186,6 +187,18 @@ class Settings:
         flag,
         "0",
         "1 leaves out `keep_alive` 0 while more of its queue waits",
+    )
+    keep_embeddings_s: float = setting(
+        "FOREMAN_KEEP_EMBEDDINGS",
+        seconds,
+        "1800",
+        "seconds an embedding model stays loaded after its last use",
+    )
+    pinned: tuple[str, ...] = setting(
+        "FOREMAN_PINNED",
+        model_names,
+        "",
+        "models that stay loaded on every target that has them: `name,name:tag`",
     )
     max_attempts: int = setting(
         "FOREMAN_MAX_ATTEMPTS", count, "3", "runs of one job before it fails for good"

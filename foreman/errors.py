@@ -7,9 +7,8 @@
     │   ├── AdminRefused  403    ├── OriginRefused  403
     │   ├── NotThere  404        (JobUnknown, NoResult, ArtifactUnknown)
     │   ├── Conflict  409        (NotEnded, AlreadyEnded, NotSucceeded, NotRetryable)
-    │   ├── Unprocessable  422   names the field (InvalidModel, ModelNotFound, RemoteModel,
-    │   │                        KeyReused)
-    │   └── WebhookRefused  422
+    │   └── Unprocessable  422   names the field (InvalidModel, ModelNotFound, RemoteModel,
+    │                            KeyReused, WebhookRefused)
     ├── SecretUnreadable         a webhook secret was sealed with a key that is not there
     ├── ServerBusy  503          try again later (Retry-After)
     │   ├── NoLiveTarget         ├── ShuttingDown
@@ -78,16 +77,6 @@ class OriginRefused(RequestRefused):
     status, code = 403, "origin_refused"
 
 
-class WebhookRefused(RequestRefused):
-    """The webhook of the job cannot be used."""
-
-    status, code = 422, "webhook_refused"
-
-    def __init__(self, message: str = "", *, field: str = "webhook.url") -> None:
-        super().__init__(message)
-        self.field = field
-
-
 class SecretUnreadable(ForemanError):
     """No key of FOREMAN_SECRET_KEY opens the secret."""
 
@@ -153,9 +142,13 @@ class Unprocessable(RequestRefused):
 
     status, code = 422, "invalid"
 
+    default_field: str | None = None
+
     def __init__(self, message: str = "", *, field: str | None = None) -> None:
         super().__init__(message)
-        self.field = field  # dotted path in the body, or the name of a header or parameter
+        self.field = (
+            field or self.default_field
+        )  # dotted path in the body, or the name of a header or parameter
 
 
 class InvalidModel(Unprocessable):
@@ -174,6 +167,12 @@ class RemoteModel(Unprocessable):
     """The model runs elsewhere and has no queue."""
 
     code = "remote_model"
+
+
+class WebhookRefused(Unprocessable):
+    """The webhook of the job cannot be used."""
+
+    code, default_field = "webhook_refused", "webhook.url"
 
 
 class KeyReused(Unprocessable):

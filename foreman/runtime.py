@@ -46,6 +46,9 @@ class WebRuntime:
         self.catalog = Catalog(self.targets)
         self.is_stopping = False
         self.leased: frozenset[str] = frozenset()  # targets that a worker drives
+        # Pairs of target and canonical model: embedding models that were used, those now kept.
+        self.embedded: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
+        self.kept: frozenset[tuple[str, str]] = frozenset()
         self.unsent: queue.SimpleQueue[UUID] = queue.SimpleQueue()
         self.answering: queue.SimpleQueue[UUID] = queue.SimpleQueue()
         self.overflowed: queue.SimpleQueue[UUID] = queue.SimpleQueue()

@@ -220,6 +220,10 @@ class Stack:
             with error:
                 return Answer(error.code, dict(error.headers), error.read())
 
+    def log_of(self, name: str) -> list[str]:
+        """The lines that one process wrote."""
+        return self.processes[name].log_text().splitlines()
+
     def log_text(self) -> str:
         """The end of what each process wrote."""
         logs = (f"---- {each.name}\n{each.log_text()[-4000:]}" for each in self.processes.values())

@@ -4,7 +4,6 @@ from flask import Flask, Response, request
 
 from foreman.adapters.target import TargetRequest
 from foreman.api import client
-from foreman.api.places import Places
 from foreman.api.respond import exchange_response, plain_response
 from foreman.core import headers as header_rules
 from foreman.core.bodies import named_model
@@ -12,14 +11,9 @@ from foreman.core.frames import Headers
 from foreman.core.surface import Elsewhere, Route, RouteClass, WrongMethod, find_route
 from foreman.errors import AdminRefused
 from foreman.runtime import WebRuntime
+from foreman.services.bypass import Bypass, Places
 from foreman.services.follow import Follower
-from foreman.services.forward import (
-    Bypass,
-    Forwarding,
-    chosen_target,
-    merged,
-    target_for,
-)
+from foreman.services.forward import Forwarding, chosen_target, merged, target_for
 from foreman.services.submit import Direct, Request, any_target, place, submit
 
 ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -30,7 +24,7 @@ class OllamaSurface:
 
     def __init__(self, runtime: WebRuntime) -> None:
         self._runtime = runtime
-        self._bypass_places = Places(runtime.targets, runtime.settings.bypass_concurrency)
+        self._bypass_places = Places(runtime)
 
     def install(self, app: Flask) -> None:
         for rule in ("/", "/<path:path>"):
@@ -58,7 +52,8 @@ class OllamaSurface:
             return self._generate(route, body)
         asked = _asked(body)
         if route.route_class is RouteClass.BYPASS:
-            return self._embed(body, asked)
+            bypass = Bypass(self._runtime, self._bypass_places, route, asked, body)
+            return exchange_response(bypass)
         if route.route_class is RouteClass.MERGED and self._should_merge():
             return exchange_response(merged(self._runtime, route, asked))
         return self._forward(self._target_of(route, body), asked)
@@ -76,11 +71,6 @@ class OllamaSurface:
         if isinstance(placed, Direct):
             return self._forward(placed.target, _asked(body))
         return exchange_response(Follower(self._runtime, submit(self._runtime, asked, placed)))
-
-    def _embed(self, body: bytes, asked: TargetRequest) -> Response:
-        target = target_for(self._runtime, named_model(body))
-        places = self._bypass_places[target]
-        return exchange_response(Bypass(self._runtime, target, asked, places))
 
     def _should_merge(self) -> bool:
         has_choice = len(self._runtime.targets) > 1 and header_rules.TARGET not in request.headers

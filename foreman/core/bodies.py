@@ -62,12 +62,12 @@ def look(
 
 def look_at(fields: Mapping[str, object], *, has_options: bool) -> Look | None:
     """`look` for a body that is parsed already."""
-    return _look_at({_folded(key): item for key, item in fields.items()}, True, has_options)
+    return _look_at({folded(key): item for key, item in fields.items()}, True, has_options)
 
 
 def without(fields: Mapping[str, object], name: str) -> dict[str, object]:
     """The fields of a body besides those that Ollama reads as `name`."""
-    return {key: item for key, item in fields.items() if _folded(key) != name}
+    return {key: item for key, item in fields.items() if folded(key) != name}
 
 
 def named_model(body: bytes) -> str:

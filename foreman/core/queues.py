@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 from uuid import UUID
 
 QUEUE_PREFIX = "model."
@@ -87,6 +87,13 @@ class Residency:
         return name
 
 
+def queue_model(queue: str) -> str | None:
+    """The canonical model of a residency's queue; None where the name was too long to keep it."""
+    if "~~" in queue:
+        return None
+    return unquote(residency_queue(queue).removeprefix(QUEUE_PREFIX).partition("~")[0])
+
+
 @dataclass(frozen=True, slots=True)
 class Wakeup:
     """The message that a job waits in a model queue, and who listens for its frames."""
@@ -159,6 +166,21 @@ def is_cloud_name(name: str) -> bool:
     """Whether the name asks for a model that runs elsewhere and needs no GPU of ours."""
     tag = name.strip(_GO_SPACE).lower().rpartition("/")[2].partition(":")[2]
     return tag == "cloud" or tag.endswith("-cloud")
+
+
+def model_names(text: str) -> tuple[str, ...]:
+    """Parse `a,b:tag`: names of targets' own models, as canonical ones, each once."""
+    names = [each.strip() for each in text.split(",") if each.strip()]
+    return tuple(dict.fromkeys(_own_model(name) for name in names))
+
+
+def _own_model(text: str) -> str:
+    name = canonical_name(text)
+    if name is None:
+        raise ValueError(f"{text} is no name of a model")
+    if is_cloud_name(text):
+        raise ValueError(f"{text} runs elsewhere and is never loaded here")
+    return name
 
 
 def _digest(text: str) -> str:

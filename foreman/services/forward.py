@@ -1,7 +1,6 @@
 """Paths that do not queue: one target answers, or all of them and their lists are merged."""
 
 import json
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 
@@ -10,13 +9,11 @@ from foreman.core import headers as header_rules
 from foreman.core.frames import Head
 from foreman.core.queues import canonical_name
 from foreman.core.surface import Route
-from foreman.errors import BypassFull, ClientLeft, NoLiveTarget, RequestRefused, TargetError
+from foreman.errors import NoLiveTarget, RequestRefused, TargetError
 from foreman.runtime import WebRuntime
 from foreman.services.answer import Answer
 from foreman.services.submit import any_target
 
-# How long an embedding waits for a place before it is told to come back.
-BYPASS_WAIT_S = 60.0
 LIST_LIMIT_S = 5.0
 
 
@@ -44,40 +41,6 @@ class Forwarding:
 
     def close(self) -> None:
         self._call.close()
-
-
-class Bypass(Forwarding):
-    """An embedding: straight to a target, so many at once and no more."""
-
-    def __init__(
-        self,
-        runtime: WebRuntime,
-        target: str,
-        request: TargetRequest,
-        places: threading.BoundedSemaphore,
-    ) -> None:
-        super().__init__(runtime, target, request)
-        self._places = places
-        self._has_place = False
-        self._has_left = False
-
-    def start(self) -> Answer:
-        if not self._places.acquire(timeout=BYPASS_WAIT_S):
-            raise BypassFull
-        self._has_place = True
-        if self._has_left:
-            raise ClientLeft
-        return super().start()
-
-    def leave(self) -> None:
-        self._has_left = True
-        super().leave()
-
-    def close(self) -> None:
-        super().close()
-        if self._has_place:
-            self._has_place = False
-            self._places.release()
 
 
 def target_for(runtime: WebRuntime, model: str) -> str:

@@ -9,14 +9,13 @@ import logging
 import time
 from dataclasses import dataclass
 
-from foreman.adapters.target import TargetClient, TargetRequest
-from foreman.core.frames import Head
-from foreman.core.queues import Residency, canonical_name
-from foreman.errors import LoadFailed, TargetError
+from foreman.adapters import memory
+from foreman.adapters.target import TargetClient
+from foreman.core.queues import Residency
+from foreman.errors import LoadFailed
 
 log = logging.getLogger(__name__)
 
-LIST_LIMIT_S = 5.0
 # Ollama answers an unload at once and ends the runner after it; a GPU's memory takes a moment.
 UNLOAD_LIMIT_S = 30.0
 LOOK_EVERY_S = 0.02
@@ -40,8 +39,9 @@ def bring(
     target's own words, or the TargetError of a target that does not answer.
     """
     began_at = time.monotonic()
-    loaded = loaded_models(client)
-    in_the_way = loaded - keeps - ({residency.model} if may_stay else frozenset())
+    loaded = memory.loaded_models(client).keys()
+    stays = {residency.model} if may_stay else frozenset()
+    in_the_way = frozenset(loaded - keeps - stays)
     for model in in_the_way:
         _unload(client, model)
     if in_the_way:
@@ -51,26 +51,15 @@ def bring(
     return Swapped(cost_s, was_loaded=may_stay and residency.model in loaded)
 
 
-def loaded_models(client: TargetClient) -> frozenset[str]:
-    """The canonical names of what a target has loaded."""
-    head, body = client.fetch(TargetRequest("GET", "/api/ps"), silence_s=LIST_LIMIT_S)
-    try:
-        named = (canonical_name(each["name"]) for each in json.loads(body)["models"] or [])
-        return frozenset(name for name in named if name)
-    except (ValueError, KeyError, TypeError) as exc:
-        raise TargetError(f"target {client.name} answered /api/ps with {head.status}") from exc
-
-
 def _unload(client: TargetClient, model: str) -> None:
-    wish: dict[str, object] = {"model": model, "keep_alive": 0, "stream": False}
-    head, _ = _ask(client, "/api/generate", wish, LIST_LIMIT_S)
-    if head.status == 400:  # an embedding model
-        _ask(client, "/api/embed", wish, LIST_LIMIT_S)
+    status, words = memory.ask(client, model, {"keep_alive": 0}, silence_s=memory.LOOK_LIMIT_S)
+    if status != 200:
+        log.warning("model not unloaded", extra={"model": model, "error": words})
 
 
 def _see_gone(client: TargetClient, models: frozenset[str]) -> None:
     give_up_at = time.monotonic() + UNLOAD_LIMIT_S
-    while models & loaded_models(client):
+    while models & memory.loaded_models(client).keys():
         if time.monotonic() > give_up_at:
             # Somebody else uses it. Ollama's own scheduler has to settle it.
             log.warning("models did not unload", extra={"models": sorted(models)})
@@ -80,28 +69,10 @@ def _see_gone(client: TargetClient, models: frozenset[str]) -> None:
 
 def _load(client: TargetClient, residency: Residency) -> None:
     options: dict[str, object] = json.loads(residency.options) if residency.options else {}
-    wish: dict[str, object] = {"model": residency.model, "stream": False}
-    if "shift" in options:
-        wish["shift"] = options.pop("shift")
+    # It stands beside the options in a request.
+    wish: dict[str, object] = {key: options.pop(key) for key in ("shift",) if key in options}
     if options:
         wish["options"] = options
-    head, body = _ask(client, "/api/generate", wish, None)
-    if head.status == 400:
-        head, body = _ask(client, "/api/embed", wish, None)
-    if head.status != 200:
-        raise LoadFailed(f"{residency.model} was not loaded: {_words(body)}")
-
-
-def _ask(
-    client: TargetClient, path: str, wish: dict[str, object], silence_s: float | None
-) -> tuple[Head, bytes]:
-    body = json.dumps(wish).encode()
-    request = TargetRequest("POST", path, headers=[("Content-Type", "application/json")], body=body)
-    return client.fetch(request, silence_s=silence_s)
-
-
-def _words(body: bytes) -> str:
-    try:
-        return str(json.loads(body)["error"])
-    except (ValueError, KeyError, TypeError):
-        return body.decode("utf-8", errors="replace").strip()[:500] or "the target gave no reason"
+    status, words = memory.ask(client, residency.model, wish)
+    if status != 200:
+        raise LoadFailed(f"{residency.model} was not loaded: {words}")

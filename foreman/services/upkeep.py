@@ -7,18 +7,21 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from uuid import UUID
+from typing import TypeVar
 
 from foreman.errors import DatabaseUnavailable
 from foreman.runtime import WebRuntime
 from foreman.services.cancel import cancel
-from foreman.store import runs, targets, upkeep
+from foreman.store import kept, runs, targets, upkeep
 
 log = logging.getLogger(__name__)
 
 TICK_S = 0.2
 TARGETS_EVERY_S = 1.0
+KEPT_EVERY_S = 1.0
 BEATS_PER_LEASE = 3
+
+T = TypeVar("T")
 
 
 class WebUpkeep:
@@ -27,7 +30,8 @@ class WebUpkeep:
     def __init__(self, runtime: WebRuntime) -> None:
         self._runtime = runtime
         self._is_closing = threading.Event()
-        self._due_at = {self._beat: 0.0, self._refresh_lists: 0.0, self._read_targets: 0.0}
+        duties = (self._beat, self._refresh_lists, self._read_targets, self._keep_embeddings)
+        self._due_at = dict.fromkeys(duties, 0.0)
         self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
 
     def start(self) -> None:
@@ -56,6 +60,7 @@ class WebUpkeep:
             self._beat: self._runtime.settings.lease_s / BEATS_PER_LEASE,
             self._refresh_lists: self._runtime.catalog.refresh_every_s,
             self._read_targets: TARGETS_EVERY_S,
+            self._keep_embeddings: KEPT_EVERY_S,
         }[duty]
 
     def _do(self, duty: Callable[[], None]) -> None:
@@ -81,6 +86,19 @@ class WebUpkeep:
             rows = targets.read_targets(connection, grace_s=grace_s)
         self._runtime.leased = frozenset(row.name for row in rows if row.is_leased)
 
+    def _keep_embeddings(self) -> None:
+        used = set(_drain(self._runtime.embedded))
+        has_choice = len(self._runtime.targets) > 1
+        if not (used or has_choice):
+            return
+        with self._runtime.database.statement() as connection:
+            if used:
+                kept.note_uses(connection, used)
+            if has_choice:
+                self._runtime.kept = kept.recently_used(
+                    connection, within_s=self._runtime.settings.keep_embeddings_s
+                )
+
     def _write_notes(self) -> None:
         for job_id in _drain(self._runtime.overflowed):
             cancel(self._runtime, job_id)
@@ -95,8 +113,8 @@ class WebUpkeep:
                 upkeep.unpublish(connection, unsent)
 
 
-def _drain(notes: queue.SimpleQueue[UUID]) -> list[UUID]:
-    drained: list[UUID] = []
+def _drain(notes: queue.SimpleQueue[T]) -> list[T]:
+    drained: list[T] = []
     try:
         while True:
             drained.append(notes.get_nowait())

@@ -1,0 +1,144 @@
+"""Embeddings: straight to a target, so many at once and no more; what they use is kept loaded.
+
+Which target is decided by `core.embedding`; keeping the model there is the worker's (`warm`).
+"""
+
+import threading
+from collections import Counter
+
+from foreman.adapters.target import TargetRequest
+from foreman.core.bodies import look, named_model
+from foreman.core.embedding import pick_target
+from foreman.core.queues import canonical_name, residency_of
+from foreman.core.surface import Dialect, Route
+from foreman.errors import BypassFull, ClientLeft, TargetUnreachable
+from foreman.runtime import WebRuntime
+from foreman.services.answer import Answer
+from foreman.services.forward import Forwarding
+from foreman.services.submit import any_target
+
+# How long an embedding waits for a place before it is told to come back.
+BYPASS_WAIT_S = 60.0
+
+
+class Places:
+    """The places for embeddings of one web process: so many a target."""
+
+    def __init__(self, runtime: WebRuntime) -> None:
+        count = runtime.settings.bypass_concurrency
+        self._free = {name: threading.BoundedSemaphore(count) for name in runtime.targets}
+        self._asked: Counter[tuple[str, str]] = Counter()
+
+    @property
+    def busy(self) -> dict[str, int]:
+        """How many embeddings run or wait, by target."""
+        counts: Counter[str] = Counter()
+        for (target, _), asked in self._asked.items():
+            counts[target] += asked
+        return counts
+
+    def targets_of(self, model: str) -> set[str]:
+        """The targets that are being asked for embeddings with this model."""
+        return {
+            target for (target, asked), count in self._asked.items() if asked == model and count
+        }
+
+    def take(self, target: str, model: str) -> None:
+        """Wait for a place; BypassFull when none gets free in time."""
+        self._asked[target, model] += 1
+        if not self._free[target].acquire(timeout=BYPASS_WAIT_S):
+            self._forget(target, model)
+            raise BypassFull
+
+    def give(self, target: str, model: str) -> None:
+        """Let a place go."""
+        self._free[target].release()
+        self._forget(target, model)
+
+    def _forget(self, target: str, model: str) -> None:
+        self._asked[target, model] -= 1
+        if not self._asked[target, model]:
+            del self._asked[target, model]
+
+
+class Bypass:
+    """One embedding on its way: a target, a place there, the answer's bytes."""
+
+    def __init__(
+        self,
+        runtime: WebRuntime,
+        places: Places,
+        route: Route,
+        request: TargetRequest,
+        body: bytes,
+    ) -> None:
+        self._runtime = runtime
+        self._places = places
+        self._request = request
+        self._model, self._is_kept = _model_of(route, body)
+        self._target: str | None = None  # where it has a place
+        self._forwarding: Forwarding | None = None
+        self._has_left = False
+
+    def start(self) -> Answer:
+        """Ask a target; one that refuses the connection is passed over for another."""
+        found = self._runtime.catalog.find(self._model) if self._model else None
+        having = list(found.targets if found else [any_target(self._runtime)])
+        while True:
+            target = self._pick(having)
+            try:
+                return self._ask(target)
+            except TargetUnreachable:
+                self._runtime.catalog.lose(target)
+                self.close()
+                having.remove(target)
+                if not having:
+                    raise
+
+    def leave(self) -> None:
+        self._has_left = True
+        if self._forwarding is not None:
+            self._forwarding.leave()
+
+    def close(self) -> None:
+        if self._forwarding is not None:
+            self._forwarding.close()
+        target, self._target = self._target, None
+        if target is not None:
+            self._places.give(target, self._model)
+
+    def _pick(self, having: list[str]) -> str:
+        kept = {target for target, model in self._runtime.kept if model == self._model}
+        target = pick_target(
+            having,
+            reachable=self._runtime.catalog.reachable,
+            warm=kept | self._places.targets_of(self._model),
+            busy=self._places.busy,
+        )
+        assert target is not None  # there is one to pick from
+        return target
+
+    def _ask(self, target: str) -> Answer:
+        self._places.take(target, self._model)
+        self._target = target
+        self._forwarding = Forwarding(self._runtime, target, self._request)
+        if self._has_left:
+            raise ClientLeft
+        answer = self._forwarding.start()
+        if answer.status == 200 and self._is_kept:
+            self._runtime.embedded.put((target, self._model))
+        return answer
+
+
+def _model_of(route: Route, body: bytes) -> tuple[str, bool]:
+    """The canonical model ("" for none), and whether it is one to keep loaded.
+
+    One with runner options is not: a load without them would make Ollama load it anew.
+    """
+    reads_options = route.dialect is Dialect.OLLAMA
+    looked = look(body, streams_by_default=False, has_options=reads_options)
+    if looked is None:
+        return canonical_name(named_model(body)) or "", False
+    model = canonical_name(looked.model) or ""
+    has_options = bool(residency_of(model, looked.runner_options).options)
+    return model, bool(model) and not (has_options or looked.is_unload)

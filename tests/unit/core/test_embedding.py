@@ -1,0 +1,54 @@
+"""Where an embedding goes, rule by rule."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from foreman.core.embedding import pick_target
+
+BOTH = ["one", "two"]
+
+
+def test_it_goes_where_its_model_is_loaded() -> None:
+    assert pick_target(BOTH, reachable=BOTH, warm=["two"], busy={"two": 9}) == "two"
+
+
+def test_where_it_is_loaded_nowhere_the_least_busy_gets_it() -> None:
+    assert pick_target(BOTH, reachable=BOTH, warm=[], busy={"one": 2, "two": 1}) == "two"
+
+
+def test_where_it_is_loaded_everywhere_the_least_busy_gets_it() -> None:
+    assert pick_target(BOTH, reachable=BOTH, warm=BOTH, busy={"one": 1}) == "two"
+
+
+def test_of_equals_the_first_of_the_settings_gets_it() -> None:
+    assert pick_target(BOTH, reachable=BOTH, warm=[], busy={}) == "one"
+
+
+def test_a_target_that_does_not_answer_is_passed_over_although_it_had_the_model_loaded() -> None:
+    assert pick_target(BOTH, reachable=["two"], warm=["one"], busy={"two": 9}) == "two"
+
+
+def test_the_only_target_that_has_the_model_is_asked_although_it_seems_away() -> None:
+    assert pick_target(["one"], reachable=["two"], warm=[], busy={}) == "one"
+
+
+def test_a_model_that_nobody_has_goes_nowhere() -> None:
+    assert pick_target([], reachable=BOTH, warm=BOTH, busy={}) is None
+
+
+targets = st.sets(st.sampled_from("abcd"))
+
+
+@given(
+    having=st.lists(st.sampled_from("abcd"), unique=True, min_size=1),
+    reachable=targets,
+    warm=targets,
+    busy=st.dictionaries(st.sampled_from("abcd"), st.integers(0, 9)),
+)
+def test_who_has_the_model_and_answers_is_always_preferred(
+    having: list[str], reachable: set[str], warm: set[str], busy: dict[str, int]
+) -> None:
+    target = pick_target(having, reachable=reachable, warm=warm, busy=busy)
+
+    assert target in having
+    assert target in reachable or reachable.isdisjoint(having)
