@@ -126,6 +126,8 @@ class Bypass:
             raise ClientLeft
         answer = self._forwarding.start()
         if answer.status == 200 and self._is_kept:
+            # Here at once, for the next choice; for other processes when `upkeep` writes it.
+            self._runtime.kept |= {(target, self._model)}
             self._runtime.embedded.put((target, self._model))
         return answer
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from foreman.adapters import memory
 from foreman.adapters.target import TargetClient
 from foreman.core.queues import Residency
-from foreman.errors import LoadFailed
+from foreman.errors import LoadFailed, TargetError, TargetUnreachable
 
 log = logging.getLogger(__name__)
 
@@ -39,9 +39,9 @@ def bring(
     target's own words, or the TargetError of a target that does not answer.
     """
     began_at = time.monotonic()
-    loaded = memory.loaded_models(client).keys()
+    loaded = _loaded_models(client)
     stays = {residency.model} if may_stay else frozenset()
-    in_the_way = frozenset(loaded - keeps - stays)
+    in_the_way = loaded - keeps - stays
     for model in in_the_way:
         _unload(client, model)
     if in_the_way:
@@ -49,6 +49,17 @@ def bring(
     _load(client, residency)
     cost_s = time.monotonic() - began_at
     return Swapped(cost_s, was_loaded=may_stay and residency.model in loaded)
+
+
+def _loaded_models(client: TargetClient) -> frozenset[str]:
+    try:
+        return frozenset(memory.loaded_models(client))
+    except TargetUnreachable:
+        raise
+    except TargetError as error:
+        # It does not say. Ollama's own scheduler makes room, then.
+        log.warning("swap does not see what is loaded", extra={"error": str(error)})
+        return frozenset()
 
 
 def _unload(client: TargetClient, model: str) -> None:
@@ -59,7 +70,7 @@ def _unload(client: TargetClient, model: str) -> None:
 
 def _see_gone(client: TargetClient, models: frozenset[str]) -> None:
     give_up_at = time.monotonic() + UNLOAD_LIMIT_S
-    while models & memory.loaded_models(client).keys():
+    while models & _loaded_models(client):
         if time.monotonic() > give_up_at:
             # Somebody else uses it. Ollama's own scheduler has to settle it.
             log.warning("models did not unload", extra={"models": sorted(models)})

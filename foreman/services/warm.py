@@ -29,8 +29,10 @@ from foreman.store import kept
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 2.0
-# A load that failed, or whose model is not listed by this name, is tried again after this.
-PAUSE_S = 60.0
+# A load that failed is tried again after this.
+FAILED_PAUSE_S = 60.0
+# So is one that was answered well and is not listed: gone again, or loaded by another name.
+UNLISTED_PAUSE_S = 10.0
 GIB = 1024**3
 
 
@@ -101,7 +103,11 @@ class Warmth:
             self._carry_out(target, step)
             look = self._look(target)
             if step.model not in look.loaded:
-                self._known.paused_until[step.model] = look.at_s + PAUSE_S
+                self._pause(step.model, UNLISTED_PAUSE_S)
+
+    def _pause(self, model: str, pause_s: float) -> None:
+        known, until_s = self._known.paused_until, time.monotonic() + pause_s
+        known[model] = max(until_s, known.get(model, until_s))
 
     def _past(self, look: Look) -> Past:
         known = self._known
@@ -127,7 +133,7 @@ class Warmth:
             self._known.settled.add(step.model)
             log.info("model kept loaded", extra=facts | {"was_gone": step.is_load})
         else:
-            self._known.paused_until[step.model] = time.monotonic() + PAUSE_S
+            self._pause(step.model, FAILED_PAUSE_S)
             log.warning("model not kept", extra=facts | {"status": status, "error": error})
 
     def _ask(self, target: str, model: str) -> tuple[int, str]:

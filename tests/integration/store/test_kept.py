@@ -1,6 +1,7 @@
 """Kept models: when they were used, what is still in use, and what memory did not hold."""
 
 from datetime import UTC, datetime
+from functools import partial
 
 from foreman.store import kept
 from tests.integration.store.ground import Store, race
@@ -58,6 +59,6 @@ def test_an_eviction_of_a_model_in_use_leaves_it_in_use(store: Store) -> None:
 def test_processes_that_write_the_same_uses_at_once_do_not_block_each_other(store: Store) -> None:
     uses = [(f"gpu{number}", "embed:latest") for number in range(50)]
 
-    race(*(lambda order=order: store.do(kept.note_uses, order) for order in (uses, uses[::-1]) * 4))
+    race(*[partial(store.do, kept.note_uses, order) for order in (uses, uses[::-1]) * 4])
 
     assert store.do(kept.recently_used, within_s=60) == set(uses)
