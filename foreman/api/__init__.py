@@ -5,6 +5,7 @@ from flask import Flask
 from foreman.api import client, cors, errors, own
 from foreman.api.artifacts import Artifacts
 from foreman.api.batch import Batch
+from foreman.api.deliveries import Ledger
 from foreman.api.docs import Docs
 from foreman.api.jobs import Jobs
 from foreman.api.ollama import OllamaSurface
@@ -22,7 +23,8 @@ def create_app(runtime: WebRuntime) -> Flask:
     cors.install(app, runtime.settings.origins)
     errors.install(app)
     Operations(runtime).install(app)
-    jobs, artifacts, docs = Jobs(runtime), Artifacts(runtime), Docs()
+    jobs, artifacts = Jobs(runtime), Artifacts(runtime)
+    ledger, docs = Ledger(runtime), Docs()
     own.install(
         app,
         {
@@ -36,6 +38,10 @@ def create_app(runtime: WebRuntime) -> Flask:
             "list_events": jobs.list_events,
             "cancel_job": jobs.cancel_job,
             "retry_job": jobs.retry_job,
+            "list_job_deliveries": ledger.list_job_deliveries,
+            "list_deliveries": ledger.list_deliveries,
+            "redeliver": ledger.redeliver,
+            "replay_deliveries": ledger.replay_deliveries,
             "openapi": docs.openapi,
             "docs": docs.docs,
         },

@@ -22,9 +22,8 @@ from foreman.api.reading import parse, read_headers
 from foreman.core.lines import Line, Lines
 from foreman.errors import BodyTooLarge, ForemanError
 from foreman.runtime import WebRuntime
-from foreman.services.accept import New, Outcome, Replayed, accept_all, prepare
+from foreman.services.accept import New, Outcome, Prepared, Replayed, accept_all, prepare
 from foreman.services.judge import Judge
-from foreman.store.accept import AcceptedJob
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +69,7 @@ class _Intake:
         self._runtime = runtime
         self._headers = headers
         self._judge = Judge(runtime)
-        self._chunk: list[tuple[int, AcceptedJob | ForemanError]] = []
+        self._chunk: list[tuple[int, Prepared | ForemanError]] = []
         self._chunk_bytes = 0
         self._failure: ForemanError | None = None
         self.is_wanted = True
@@ -112,29 +111,29 @@ class _Intake:
         if len(self._chunk) >= CHUNK_LINES or self._chunk_bytes >= CHUNK_BYTES:
             self._flush()
 
-    def _prepared(self, line: Line) -> AcceptedJob:
+    def _prepared(self, line: Line) -> Prepared:
         if line.text is None:
             raise BodyTooLarge(f"a line has at most {LINE_LIMIT_BYTES} bytes; use POST /jobs")
         key = self._headers.key and f"{self._headers.key}\n{line.index}"
         ask = ask_of(parse(JobRequest, line.text), self._headers, key)
         return prepare(self._runtime, ask, self._judge)
 
-    def _add(self, index: int, entry: AcceptedJob | ForemanError) -> None:
+    def _add(self, index: int, entry: Prepared | ForemanError) -> None:
         self._chunk.append((index, entry))
 
     def _flush(self) -> None:
         """Accept the chunk; the relay publishes it, so that no request waits behind so many."""
         chunk, self._chunk, self._chunk_bytes = self._chunk, [], 0
-        jobs = [entry for _, entry in chunk if isinstance(entry, AcceptedJob)]
+        jobs = [entry for _, entry in chunk if isinstance(entry, Prepared)]
         outcomes = iter(self._accepted(jobs))
         ends = [
-            (index, next(outcomes) if isinstance(entry, AcceptedJob) else entry)
+            (index, next(outcomes) if isinstance(entry, Prepared) else entry)
             for index, entry in chunk
         ]
         if ends:
             self.answers.put(b"".join(_line(index, outcome) for index, outcome in ends))
 
-    def _accepted(self, jobs: list[AcceptedJob]) -> list[Outcome]:
+    def _accepted(self, jobs: list[Prepared]) -> list[Outcome]:
         if jobs and self._failure is None:
             try:
                 return accept_all(self._runtime, jobs, is_published=False)
@@ -150,7 +149,13 @@ class _Intake:
 def _line(index: int, outcome: Outcome) -> bytes:
     if isinstance(outcome, New | Replayed):
         job_id = str(outcome.job.id if isinstance(outcome, New) else outcome.job_id)
-        line = BatchLine(index=index, status=202, id=job_id, job_url=job_url(job_id))
+        line = BatchLine(
+            index=index,
+            status=202,
+            id=job_id,
+            job_url=job_url(job_id),
+            webhook_secret=outcome.webhook_secret if isinstance(outcome, New) else None,
+        )
     else:
         line = BatchLine(index=index, status=outcome.status, error=problem_of(outcome))
     return line.model_dump_json(exclude_none=True).encode() + b"\n"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from foreman.api import objects, payloads
+from foreman.api import delivery_objects, objects, payloads
 from foreman.api.problems import PROBLEM_JSON
 
 JSON = "application/json"
@@ -48,6 +48,7 @@ def problem(status: int, meaning: str) -> Answer:
 
 
 _JOB = objects.JobObject
+_ACCEPTED = objects.AcceptedObject
 _UNKNOWN = problem(404, "job_unknown: there is no job with this id")
 _BAD_QUERY = problem(422, "invalid: a parameter is unknown or wrong")
 
@@ -75,12 +76,12 @@ JOBS = (
         headers=payloads.SubmitHeaders,
         body=payloads.JobRequest,
         answers=(
-            Answer(202, "The job was accepted, now or with the same key before", _JOB, JSON,
+            Answer(202, "The job was accepted, now or with the same key before", _ACCEPTED, JSON,
                    _REPLAYED),
-            Answer(200, "It has ended within `Prefer: wait=N`", _JOB, JSON, _REPLAYED),
+            Answer(200, "It has ended within `Prefer: wait=N`", _ACCEPTED, JSON, _REPLAYED),
             *_WITH_BODY,
             problem(422, "invalid, invalid_model, model_not_found, remote_model,"
-                    " idempotency_key_reused; `field` says where"),
+                    " webhook_refused, idempotency_key_reused; `field` says where"),
         ),
     ),
     Operation(
@@ -186,6 +187,48 @@ JOBS = (
     ),
 )  # fmt: skip
 
+DELIVERIES = (
+    Operation(
+        name="list_job_deliveries",
+        method="GET",
+        path="/jobs/{job_id}/deliveries",
+        summary="What its receiver was owed for this job's events, with each attempt",
+        answers=(Answer(200, "In the order of its events", delivery_objects.Deliveries), _UNKNOWN,
+                 _BAD_QUERY),
+    ),
+    Operation(
+        name="list_deliveries",
+        method="GET",
+        path="/deliveries",
+        summary="Deliveries of all jobs, newest first",
+        query=payloads.DeliveriesQuery,
+        answers=(Answer(200, "A page of them", delivery_objects.DeliveryPage), _BAD_QUERY),
+    ),
+    Operation(
+        name="redeliver",
+        method="POST",
+        path="/deliveries/{delivery_id}/redeliver",
+        summary="Send a delivery once more, whatever became of it: the same id, the same bytes",
+        answers=(
+            Answer(202, "It is due now", delivery_objects.DeliveryObject),
+            problem(404, "delivery_unknown: there is no delivery with this id"),
+            _BAD_QUERY,
+        ),
+    ),
+    Operation(
+        name="replay_deliveries",
+        method="POST",
+        path="/deliveries/replay",
+        summary="Send many deliveries once more: those that were owed in a time",
+        body=payloads.ReplayRequest,
+        answers=(
+            Answer(202, "They are due now", delivery_objects.Replayed),
+            *_WITH_BODY,
+            problem(422, "invalid: a field or parameter is unknown or wrong"),
+        ),
+    ),
+)  # fmt: skip
+
 DOCUMENTS = (
     Operation(
         name="openapi",
@@ -203,4 +246,4 @@ DOCUMENTS = (
     ),
 )
 
-OPERATIONS = (*JOBS, *DOCUMENTS)
+OPERATIONS = (*JOBS, *DELIVERIES, *DOCUMENTS)

@@ -9,8 +9,10 @@ from flask import Response
 from foreman.api import client, cursor
 from foreman.api.objects import (
     EventPage,
+    JobObject,
     JobPage,
     Shown,
+    accepted_object,
     event_object,
     job_object,
     job_url,
@@ -22,6 +24,7 @@ from foreman.api.payloads import (
     JobRequest,
     ListQuery,
     SubmitHeaders,
+    Webhook,
 )
 from foreman.api.reading import parse, read_headers, read_labels, read_query
 from foreman.core import headers as header_rules
@@ -31,7 +34,7 @@ from foreman.errors import JobUnknown
 from foreman.ids import parse_id
 from foreman.runtime import WebRuntime
 from foreman.services import again, history
-from foreman.services.accept import Ask, New, accept
+from foreman.services.accept import Ask, New, Replayed, accept
 from foreman.services.cancel import cancel_asked
 from foreman.services.estimate import estimate
 from foreman.services.watch import Condition, Watcher, has_ended
@@ -51,15 +54,15 @@ class Jobs:
         headers = read_headers(SubmitHeaders)
         body = client.read_body(self._runtime.settings.max_body_bytes)
         outcome = accept(self._runtime, ask_of(parse(JobRequest, body), headers, headers.key))
-        is_new = isinstance(outcome, New)
         job = history.row_of(outcome) if isinstance(outcome, New) else self._find(outcome.job_id)
         wait_s = _wanted_wait_s(headers.prefer)
         if wait_s is not None and job.state not in END_STATES:
             self._wait(job.id, has_ended, wait_s)
             job = self._find(job.id)
         has_waited = wait_s is not None and job.state in END_STATES
-        response = _job_response(job, 200 if has_waited else 202)
-        if not is_new:
+        secret = outcome.webhook_secret if isinstance(outcome, New) else None
+        response = _job_response(job, accepted_object(job, secret), 200 if has_waited else 202)
+        if isinstance(outcome, Replayed):
             response.headers["Idempotent-Replayed"] = "true"
         if wait_s is not None:
             response.headers["Preference-Applied"] = f"wait={wait_s}"
@@ -103,7 +106,8 @@ class Jobs:
         return shown_response(job_object(self._find(wanted)), 202)
 
     def retry_job(self, job_id: str) -> Response:
-        return _job_response(again.retry(self._runtime, known_id(job_id)), 202)
+        job = again.retry(self._runtime, known_id(job_id))
+        return _job_response(job, job_object(job), 202)
 
     def _find(self, job_id: UUID) -> JobRow:
         return history.find(self._runtime, job_id)
@@ -132,8 +136,15 @@ def ask_of(asked: JobRequest, headers: JobHeaders, key: str | None) -> Ask:
         keeps_stream="stream" in asked.artifacts,
         client=headers.client,
         target=headers.target,
+        webhook_url=asked.webhook.url if asked.webhook else None,
+        webhook_events=_events(asked.webhook),
+        webhook_secret=asked.webhook.secret if asked.webhook else None,
         key=key,
     )
+
+
+def _events(webhook: Webhook | None) -> tuple[str, ...] | None:
+    return tuple(webhook.events) if webhook and webhook.events is not None else None
 
 
 def known_id(text: str) -> UUID:
@@ -149,8 +160,8 @@ def shown_response(shown: Shown, status: int = 200) -> Response:
     return Response(shown.model_dump_json(), status, content_type="application/json")
 
 
-def _job_response(job: JobRow, status: int) -> Response:
-    response = shown_response(job_object(job), status)
+def _job_response(job: JobRow, shown: JobObject, status: int) -> Response:
+    response = shown_response(shown, status)
     response.headers["Location"] = job_url(job.id)
     response.headers[header_rules.JOB_ID] = str(job.id)
     return response

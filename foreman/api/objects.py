@@ -114,6 +114,14 @@ class JobObject(Shown):
     urls: JobUrls
 
 
+class AcceptedObject(JobObject):
+    """A job that was accepted just now."""
+
+    webhook_secret: Annotated[
+        str | None, Field(description="Made for its webhook, and shown only here.")
+    ]
+
+
 class JobPage(Shown):
     """Jobs, newest first; `next` is `after` of the next page."""
 
@@ -163,6 +171,7 @@ class BatchLine(Sparse):
     status: int
     id: str | None = None
     job_url: str | None = None
+    webhook_secret: str | None = None
     error: Problem | None = None
 
 
@@ -224,6 +233,11 @@ def _urls(job: JobRow) -> JobUrls:
     whole = job_url(job.id)
     parts = {name: f"{whole}/{name}" for name in JobUrls.model_fields if name != "self"}
     return JobUrls(self=whole, **parts)
+
+
+def accepted_object(job: JobRow, webhook_secret: str | None) -> AcceptedObject:
+    shown = job_object(job)
+    return AcceptedObject.model_construct(**dict(shown), webhook_secret=webhook_secret)
 
 
 def event_object(event: EventRow) -> JobEvent:

@@ -6,6 +6,7 @@ What is not named here is refused by its name. The same models make /openapi.jso
 import json
 from enum import StrEnum
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 from pydantic import (
     AfterValidator,
@@ -17,7 +18,7 @@ from pydantic import (
 )
 
 from foreman.core.queues import JobClass
-from foreman.core.states import JobState, Source
+from foreman.core.states import DeliveryState, JobState, Source
 
 YEAR_S = 365 * 24 * 3600
 METADATA_LIMIT_BYTES = 4096
@@ -101,14 +102,14 @@ class Webhook(Sent):
             ]
         ]
         | None,
-        Field(min_length=1, description="Left out: those of the four ends."),
+        Field(min_length=1, description="Left out: all of them."),
     ] = None
     secret: Annotated[
         str | None,
         Field(
             pattern=r"^whsec_[A-Za-z0-9+/]+=*$",
             max_length=200,
-            description="`whsec_` and base64; left out: the one of the settings.",
+            description="`whsec_` and base64 of 24 to 64 bytes; left out: one is made.",
         ),
     ] = None
 
@@ -141,6 +142,16 @@ class JobRequest(Sent):
     webhook: Webhook | None = None
 
 
+class ReplayRequest(Sent):
+    """Which deliveries to send once more: those that were owed since then, or in between."""
+
+    since: AwareDatetime
+    until: Annotated[AwareDatetime | None, Field(description="Left out: now.")] = None
+    state: Annotated[
+        DeliveryState | None, Field(description="Left out: whatever became of them.")
+    ] = None
+
+
 class Asked(BaseModel):
     """Query parameters: text that is read as what it is for."""
 
@@ -162,6 +173,14 @@ class ListQuery(Asked):
     created_before: AwareDatetime | None = None
     limit: Annotated[int, Field(ge=1, le=PAGE_LIMIT)] = 50
     after: Annotated[Text | None, Field(description="`next` of the page before.")] = None
+
+
+class DeliveriesQuery(Asked):
+    """Which deliveries to list."""
+
+    state: DeliveryState | None = None
+    limit: Annotated[int, Field(ge=1, le=PAGE_LIMIT)] = 50
+    after: Annotated[UUID | None, Field(description="`next` of the page before.")] = None
 
 
 class EventsQuery(Asked):

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 from uuid import UUID
 
+from foreman.adapters.webhook import check_receiver_url
 from foreman.core.bodies import without
 from foreman.core.queues import JobClass, Wakeup, class_queue
 from foreman.errors import ForemanError, KeyReused, ServerBusy, ShuttingDown, Unprocessable
@@ -18,6 +19,7 @@ from foreman.runtime import WebRuntime
 from foreman.services.judge import Judge
 from foreman.store import accept as rows
 from foreman.store.accept import AcceptedJob, KeyHolder, Times
+from foreman.store.hooks import NewHook, add_hooks, hook_for
 
 HEADERS = [("Content-Type", "application/json")]
 
@@ -36,7 +38,18 @@ class Ask:
     keeps_stream: bool = False
     client: str | None = None
     target: str | None = None
+    webhook_url: str | None = None
+    webhook_events: tuple[str, ...] | None = None
+    webhook_secret: str | None = field(default=None, repr=False)
     key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A job that may be accepted, and who is told of it."""
+
+    job: AcceptedJob
+    hook: NewHook | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +58,7 @@ class New:
 
     job: AcceptedJob
     times: Times
+    webhook_secret: str | None  # made here, and told once
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +71,12 @@ class Replayed:
 Outcome = New | Replayed | ForemanError
 
 
-def prepare(runtime: WebRuntime, ask: Ask, judge: Judge) -> AcceptedJob:
+def prepare(runtime: WebRuntime, ask: Ask, judge: Judge) -> Prepared:
     """The job that would be accepted; Unprocessable names what is wrong with it."""
     residency = judge.residency(ask.request, ask.endpoint, ask.target)
     # Whether the target streams its answer is foreman's affair: nobody listens.
     body = _json(without(ask.request, "stream"))
-    return AcceptedJob(
+    job = AcceptedJob(
         id=new_id(),
         endpoint=ask.endpoint,
         model=residency.model,
@@ -80,6 +94,7 @@ def prepare(runtime: WebRuntime, ask: Ask, judge: Judge) -> AcceptedJob:
         key=ask.key,
         fingerprint=_fingerprint(ask) if ask.key else None,
     )
+    return Prepared(job, _hook(runtime, ask, job.id))
 
 
 def accept(runtime: WebRuntime, ask: Ask) -> New | Replayed:
@@ -96,21 +111,35 @@ def accept(runtime: WebRuntime, ask: Ask) -> New | Replayed:
 
 
 def accept_all(
-    runtime: WebRuntime, jobs: Sequence[AcceptedJob], *, is_published: bool
+    runtime: WebRuntime, prepared: Sequence[Prepared], *, is_published: bool
 ) -> list[Outcome]:
     """Accept these jobs together; what became of each, in their order."""
     if runtime.is_stopping:
         raise ShuttingDown
-    with runtime.database.statement() as connection:
+    jobs = [each.job for each in prepared]
+    hooks = [each.hook for each in prepared if each.hook]
+    # A job without a hook is one statement, and needs no BEGIN and COMMIT around it.
+    opened = runtime.database.transaction() if hooks else runtime.database.statement()
+    with opened as connection:
         new = rows.insert_jobs(connection, jobs, is_published=is_published)
+        add_hooks(connection, [hook for hook in hooks if hook.job_id in new])
         taken = [job.key for job in jobs if job.key and job.id not in new]
         holders = rows.holders_of(connection, taken) if taken else {}
-    return [_outcome(job, new, holders) for job in jobs]
+    return [_outcome(each, new, holders) for each in prepared]
 
 
-def _outcome(job: AcceptedJob, new: dict[UUID, Times], holders: dict[str, KeyHolder]) -> Outcome:
+def _hook(runtime: WebRuntime, ask: Ask, job_id: UUID) -> NewHook | None:
+    if ask.webhook_url is not None:
+        check_receiver_url(ask.webhook_url, runtime.settings)
+    return hook_for(
+        runtime.settings, job_id, ask.webhook_url, ask.webhook_events, ask.webhook_secret
+    )
+
+
+def _outcome(prepared: Prepared, new: dict[UUID, Times], holders: dict[str, KeyHolder]) -> Outcome:
+    job = prepared.job
     if job.id in new:
-        return New(job, new[job.id])
+        return New(job, new[job.id], prepared.hook.shown_secret if prepared.hook else None)
     holder = holders.get(job.key or "")
     if holder is None:
         return ServerBusy("server busy, please try again: the key's job is being removed")

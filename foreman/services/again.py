@@ -8,6 +8,7 @@ from foreman.errors import NotEnded, NotRetryable, ShuttingDown
 from foreman.ids import new_id
 from foreman.runtime import WebRuntime
 from foreman.services.history import find
+from foreman.store.hooks import copy_hook
 from foreman.store.job_rows import JobRow
 from foreman.store.retry import copy_job
 
@@ -24,6 +25,8 @@ def retry(runtime: WebRuntime, old_id: UUID) -> JobRow:
     job_id = new_id()
     with runtime.database.transaction() as connection:
         is_copied = copy_job(connection, old_id, job_id)
+        if is_copied:
+            copy_hook(connection, old_id, job_id)
     if not is_copied:
         raise NotRetryable("the request of the job was removed with its age")
     queue = class_queue(old.queue, JobClass(old.job_class))

@@ -17,6 +17,7 @@ from sqlalchemy import (
     column,
     func,
     insert,
+    literal,
     null,
     select,
     update,
@@ -120,6 +121,17 @@ def add_hooks(connection: Connection, hooks: Sequence[NewHook]) -> None:
         return
     _ADD.run(connection, {"hooks": Jsonb([_row(hook) for hook in hooks])})
     _OWE.run(connection, {"job_ids": [hook.job_id for hook in hooks]})
+
+
+def copy_hook(connection: Connection, old_id: UUID, new_id: UUID) -> None:
+    """Tell the receiver of one job of another, by the same secrets; nothing where it is gone.
+
+    In the transaction that has just inserted the other one.
+    """
+    kept = (Hook.url, Hook.receiver, Hook.events, Hook.secrets, Hook.old_secrets_until)
+    old = select(literal(new_id), *kept).where(Hook.job_id == old_id, Hook.gone_at.is_(None))
+    connection.execute(insert(Hook).from_select(["job_id", *(column.key for column in kept)], old))
+    _OWE.run(connection, {"job_ids": [new_id]})
 
 
 def _row(hook: NewHook) -> dict[str, Any]:

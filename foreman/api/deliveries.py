@@ -1,0 +1,63 @@
+"""`/deliveries`: what was owed to receivers, what was tried, and sending it once more."""
+
+from datetime import UTC, datetime
+
+from flask import Response
+
+from foreman.api import client
+from foreman.api.delivery_objects import Deliveries, DeliveryPage, Replayed, delivery_object
+from foreman.api.jobs import known_id, shown_response
+from foreman.api.payloads import DeliveriesQuery, ReplayRequest
+from foreman.api.reading import parse, read_query
+from foreman.errors import DeliveryUnknown
+from foreman.ids import parse_id
+from foreman.runtime import WebRuntime
+from foreman.services.history import find
+from foreman.store import deliveries
+from foreman.store.deliveries import REPLAY_LIMIT
+
+
+class Ledger:
+    """The handlers of the routes about deliveries."""
+
+    def __init__(self, runtime: WebRuntime) -> None:
+        self._runtime = runtime
+
+    def list_job_deliveries(self, job_id: str) -> Response:
+        job = find(self._runtime, known_id(job_id))
+        with self._runtime.database.statement() as connection:
+            rows = deliveries.list_deliveries(connection, job.id)
+        return shown_response(Deliveries(data=[delivery_object(row) for row in rows]))
+
+    def list_deliveries(self) -> Response:
+        query = read_query(DeliveriesQuery)
+        with self._runtime.database.statement() as connection:
+            rows = deliveries.list_all(
+                connection, state=query.state, limit=query.limit + 1, after=query.after
+            )
+        page, has_more = rows[: query.limit], len(rows) > query.limit
+        return shown_response(
+            DeliveryPage(
+                data=[delivery_object(row) for row in page],
+                has_more=has_more,
+                next=str(page[-1].id) if has_more else None,
+            )
+        )
+
+    def redeliver(self, delivery_id: str) -> Response:
+        wanted = parse_id(delivery_id)
+        row = None
+        if wanted is not None:
+            with self._runtime.database.statement() as connection:
+                row = deliveries.redeliver(connection, wanted)
+        if row is None:
+            raise DeliveryUnknown(f"there is no delivery {delivery_id[:100]}")
+        return shown_response(delivery_object(row), 202)
+
+    def replay_deliveries(self) -> Response:
+        body = client.read_body(self._runtime.settings.max_body_bytes)
+        asked = parse(ReplayRequest, body)
+        until = asked.until or datetime.now(UTC)
+        with self._runtime.database.statement() as connection:
+            count = deliveries.replay(connection, since=asked.since, until=until, state=asked.state)
+        return shown_response(Replayed(count=count, has_more=count >= REPLAY_LIMIT), 202)

@@ -1,0 +1,83 @@
+"""What the routes about deliveries answer with. The same models make /openapi.json."""
+
+from typing import Annotated
+
+from pydantic import AwareDatetime, Field
+
+from foreman.api.objects import Shown
+from foreman.core.states import DeliveryState
+from foreman.core.webhooks import AttemptError
+from foreman.store.deliveries import DeliveryRow
+
+
+class AttemptObject(Shown):
+    """One HTTP try."""
+
+    number: int
+    at: AwareDatetime
+    status: Annotated[int | None, Field(description="None: there was no answer.")]
+    ms: int
+    excerpt: Annotated[str, Field(description="The beginning of what the receiver answered.")]
+    error: Annotated[AttemptError | None, Field(description="None: it was accepted.")]
+
+
+class DeliveryObject(Shown):
+    """What is owed to a receiver for one event; `id` is the webhook-id of each attempt."""
+
+    id: str
+    job_id: str
+    seq: int
+    type: str
+    url: str
+    state: DeliveryState
+    next_at: Annotated[AwareDatetime | None, Field(description="When it is due, while pending.")]
+    created_at: AwareDatetime
+    ended_at: AwareDatetime | None
+    attempts: list[AttemptObject]
+
+
+class Deliveries(Shown):
+    """The deliveries of one job."""
+
+    data: list[DeliveryObject]
+
+
+class DeliveryPage(Shown):
+    """Deliveries, newest first; `next` is `after` of the next page."""
+
+    data: list[DeliveryObject]
+    has_more: bool
+    next: str | None
+
+
+class Replayed(Shown):
+    """How many deliveries are due now; ask again while that is as many as one call takes."""
+
+    count: int
+    has_more: bool
+
+
+def delivery_object(row: DeliveryRow) -> DeliveryObject:
+    """A row of the ledger as its callers see it."""
+    return DeliveryObject(
+        id=str(row.id),
+        job_id=str(row.job_id),
+        seq=row.seq,
+        type=row.type,
+        url=row.url,
+        state=row.state,
+        next_at=row.next_at,
+        created_at=row.created_at,
+        ended_at=row.ended_at,
+        attempts=[
+            AttemptObject(
+                number=each.number,
+                at=each.at,
+                status=each.status,
+                ms=each.ms,
+                excerpt=each.excerpt,
+                error=each.error_class,
+            )
+            for each in row.attempts
+        ],
+    )

@@ -1,0 +1,181 @@
+"""Webhooks of jobs: who is told, by which secret, and the ledger of what was sent."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from foreman.core.states import DeliveryState
+from foreman.ids import new_id
+from tests.integration.api.ground import Caller, ask, problem_of
+from tests.integration.store.ground import Store
+
+URL = "https://receiver.example/hook"
+SECRET = "whsec_" + "A" * 32
+
+
+def with_hook(caller: Caller, **more: Any) -> str:
+    answer = caller.post("/jobs", ask(webhook={"url": URL, **more}))
+    assert answer.status_code == 202, answer.text
+    return str(answer.json["id"])
+
+
+def fail(store: Store, delivery_id: str) -> None:
+    store.sql(
+        "UPDATE deliveries SET state = 'failed', ended_at = now() WHERE id = :id", id=delivery_id
+    )
+
+
+def test_a_job_with_a_hook_owes_its_events_from_the_first(caller: Caller) -> None:
+    job_id = with_hook(caller)
+    caller.post(f"/jobs/{job_id}/cancel")
+
+    ledger = caller.get(f"/jobs/{job_id}/deliveries").json["data"]
+
+    assert [(each["seq"], each["type"]) for each in ledger] == [
+        (1, "job.queued"), (2, "job.cancelled"),
+    ]  # fmt: skip
+    assert {(each["url"], each["state"], len(each["attempts"])) for each in ledger} == {
+        (URL, "pending", 0)
+    }
+
+
+def test_only_the_events_that_were_asked_for_are_owed(caller: Caller) -> None:
+    job_id = with_hook(caller, events=["job.cancelled"])
+    caller.post(f"/jobs/{job_id}/cancel")
+
+    ledger = caller.get(f"/jobs/{job_id}/deliveries").json["data"]
+
+    assert [each["type"] for each in ledger] == ["job.cancelled"]
+
+
+def test_a_secret_that_is_made_here_is_shown_once(caller: Caller) -> None:
+    made = caller.post("/jobs", ask(webhook={"url": URL}), Idempotency_Key="k").json
+    own = caller.post("/jobs", ask(webhook={"url": URL, "secret": SECRET})).json
+    again = caller.post("/jobs", ask(webhook={"url": URL}), Idempotency_Key="k").json
+
+    assert made["webhook_secret"].startswith("whsec_")
+    assert (own["webhook_secret"], again["webhook_secret"]) == (None, None)
+    assert made["webhook_secret"] not in caller.get(f"/jobs/{made['id']}").text
+
+
+@pytest.mark.parametrize(
+    ("webhook", "code", "field"),
+    [
+        ({"url": "http://127.0.0.1/hook"}, "webhook_refused", "webhook.url"),
+        ({"url": "http://169.254.169.254/"}, "webhook_refused", "webhook.url"),
+        ({"url": "https://receiver.example:22/"}, "webhook_refused", "webhook.url"),
+        ({"url": URL, "secret": "whsec_AAAA"}, "webhook_refused", "webhook.secret"),
+        ({"url": "ftp://receiver.example/"}, "invalid", "webhook.url"),
+        ({"url": URL, "events": []}, "invalid", "webhook.events"),
+        ({"url": URL, "events": ["job.done"]}, "invalid", "webhook.events.0"),
+        ({}, "invalid", "webhook.url"),
+    ],
+)
+def test_a_hook_that_cannot_be_used_refuses_the_job(
+    caller: Caller, store: Store, webhook: dict[str, Any], code: str, field: str
+) -> None:
+    assert problem_of(caller.post("/jobs", ask(webhook=webhook))) == (422, code, field)
+    assert store.sql("SELECT id FROM jobs") == []
+
+
+def test_a_line_of_a_batch_may_have_a_hook(caller: Caller, store: Store) -> None:
+    lines = [ask(), ask(webhook={"url": URL}), ask(webhook={"url": "http://10.0.0.1/"})]
+    body = b"\n".join(caller.app.json.dumps(line).encode() for line in lines)
+
+    answers = [
+        caller.app.json.loads(line) for line in caller.post("/jobs/batch", body).data.splitlines()
+    ]
+
+    assert [each["status"] for each in answers] == [202, 202, 422]
+    assert "webhook_secret" not in answers[0]
+    assert answers[1]["webhook_secret"].startswith("whsec_")
+    assert [str(row["job_id"]) for row in store.sql("SELECT job_id FROM hooks")] == [
+        answers[1]["id"]
+    ]
+
+
+def test_a_retry_tells_the_same_receiver_by_the_same_secret(caller: Caller, store: Store) -> None:
+    job_id = with_hook(caller, secret=SECRET)
+    caller.post(f"/jobs/{job_id}/cancel")
+
+    again = caller.post(f"/jobs/{job_id}/retry").json["id"]
+
+    assert [each["type"] for each in caller.get(f"/jobs/{again}/deliveries").json["data"]] == [
+        "job.queued"
+    ]
+    hooks = store.sql("SELECT url, events, secrets FROM hooks")
+    assert hooks[0] == hooks[1]
+
+
+def test_a_race_for_a_key_makes_one_hook(caller: Caller, store: Store) -> None:
+    for _ in range(2):
+        caller.post("/jobs", ask(webhook={"url": URL}), Idempotency_Key="k")
+
+    assert len(store.sql("SELECT job_id FROM hooks")) == 1
+    assert len(store.sql("SELECT id FROM deliveries")) == 1
+
+
+def test_a_delivery_is_due_again_when_somebody_asks(caller: Caller, store: Store) -> None:
+    job_id = with_hook(caller)
+    delivery_id = caller.get(f"/jobs/{job_id}/deliveries").json["data"][0]["id"]
+    fail(store, delivery_id)
+
+    answer = caller.post(f"/deliveries/{delivery_id}/redeliver")
+
+    assert (answer.status_code, answer.json["id"], answer.json["state"]) == (
+        202, delivery_id, "pending",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("delivery_id", [str(new_id()), "no-id"])
+def test_an_unknown_delivery_is_a_problem(caller: Caller, delivery_id: str) -> None:
+    answer = caller.post(f"/deliveries/{delivery_id}/redeliver")
+
+    assert problem_of(answer)[:2] == (404, "delivery_unknown")
+
+
+def test_the_deliveries_of_a_time_are_sent_once_more(caller: Caller, store: Store) -> None:
+    for _ in range(3):
+        with_hook(caller)
+    first, second, _ = (each["id"] for each in caller.get("/deliveries").json["data"])
+    fail(store, first)
+    fail(store, second)
+
+    asked = {"since": "2020-01-01T00:00:00Z", "state": "failed"}
+    answer = caller.post("/deliveries/replay", asked)
+
+    assert (answer.status_code, answer.json) == (202, {"count": 2, "has_more": False})
+    assert caller.get("/deliveries?state=failed").json["data"] == []
+
+
+def test_deliveries_are_listed_by_pages_newest_first(caller: Caller) -> None:
+    ids = [with_hook(caller) for _ in range(3)]
+
+    page = caller.get("/deliveries?limit=2").json
+    rest = caller.get(f"/deliveries?limit=2&after={page['next']}").json
+
+    assert [each["job_id"] for each in page["data"] + rest["data"]] == ids[::-1]
+    assert (page["has_more"], rest["has_more"], rest["next"]) == (True, False, None)
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "since"),
+        ({"since": "yesterday"}, "since"),
+        ({"since": "2020-01-01T00:00:00"}, "since"),
+        ({"since": "2020-01-01T00:00:00Z", "state": "lost"}, "state"),
+        ({"since": "2020-01-01T00:00:00Z", "more": 1}, "more"),
+    ],
+)
+def test_a_replay_of_no_time_is_refused(caller: Caller, body: Any, field: str) -> None:
+    assert problem_of(caller.post("/deliveries/replay", body)) == (422, "invalid", field)
+
+
+def test_every_state_of_a_delivery_is_a_filter(caller: Caller, store: Store) -> None:
+    job_id = UUID(with_hook(caller))
+
+    for state in DeliveryState:
+        store.sql("UPDATE deliveries SET state = :s WHERE job_id = :id", s=state, id=job_id)
+        assert len(caller.get(f"/deliveries?state={state}").json["data"]) == 1
