@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 CHUNK_LINES = 500
 CHUNK_BYTES = 4 * 1024 * 1024
 LINE_LIMIT_BYTES = CHUNK_BYTES
+PIECE_BYTES = 4096
+# A caller that makes its lines slowly hears of them as it goes.
+CHUNK_AGE_S = 0.5
 # What the answers of one call may take up: about 12 MB.
 LINES_LIMIT = 100_000
 # Other requests get their turn after so many lines: some 5 ms of work.
@@ -71,6 +74,7 @@ class _Intake:
         self._judge = Judge(runtime)
         self._chunk: list[tuple[int, Prepared | ForemanError]] = []
         self._chunk_bytes = 0
+        self._flushed_at = time.monotonic()
         self._failure: ForemanError | None = None
         self.is_wanted = True
         self.answers: queue.SimpleQueue[bytes] = queue.SimpleQueue()  # b"" is the end
@@ -94,7 +98,7 @@ class _Intake:
             self.answers.put(b"")
 
     def _lines(self, lines: Lines) -> Iterator[Line]:
-        for piece in client.body_pieces(None):
+        for piece in client.body_pieces(None, piece_bytes=PIECE_BYTES):
             if not self.is_wanted:
                 return
             yield from lines.feed(piece)
@@ -108,7 +112,8 @@ class _Intake:
         except ForemanError as error:
             self._add(line.index, error)
         self._chunk_bytes += len(line.text or b"")
-        if len(self._chunk) >= CHUNK_LINES or self._chunk_bytes >= CHUNK_BYTES:
+        is_full = len(self._chunk) >= CHUNK_LINES or self._chunk_bytes >= CHUNK_BYTES
+        if is_full or time.monotonic() - self._flushed_at > CHUNK_AGE_S:
             self._flush()
 
     def _prepared(self, line: Line) -> Prepared:
@@ -124,6 +129,7 @@ class _Intake:
     def _flush(self) -> None:
         """Accept the chunk; the relay publishes it, so that no request waits behind so many."""
         chunk, self._chunk, self._chunk_bytes = self._chunk, [], 0
+        self._flushed_at = time.monotonic()
         jobs = [entry for _, entry in chunk if isinstance(entry, Prepared)]
         outcomes = iter(self._accepted(jobs))
         ends = [

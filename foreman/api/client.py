@@ -47,13 +47,16 @@ def read_body(limit_bytes: int) -> bytes:
     return b"".join(body_pieces(limit_bytes))
 
 
-def body_pieces(limit_bytes: int | None) -> Iterator[bytes]:
-    """The request body piece by piece, as it arrives; without a limit when that is None."""
+def body_pieces(limit_bytes: int | None, *, piece_bytes: int = PIECE_BYTES) -> Iterator[bytes]:
+    """The request body piece by piece, as it arrives; without a limit when that is None.
+
+    A piece comes when it is full: small ones come sooner.
+    """
     size = request.content_length or 0
     if limit_bytes is not None and size > limit_bytes:
         raise BodyTooLarge(f"the request body has {size} bytes; {limit_bytes} are allowed")
     received = 0
-    while piece := _read_piece():
+    while piece := _read_piece(piece_bytes):
         received += len(piece)
         if limit_bytes is not None and received > limit_bytes:
             raise BodyTooLarge(f"the request body has more than {limit_bytes} bytes")
@@ -62,9 +65,9 @@ def body_pieces(limit_bytes: int | None) -> Iterator[bytes]:
         raise RequestRefused(f"the request body ended after {received} of {size} bytes")
 
 
-def _read_piece() -> bytes:
+def _read_piece(size_bytes: int) -> bytes:
     try:
-        piece: bytes = request.environ["wsgi.input"].read(PIECE_BYTES)
+        piece: bytes = request.environ["wsgi.input"].read(size_bytes)
     except TimeoutError as exc:
         raise BodyTooSlow from exc
     except OSError as exc:

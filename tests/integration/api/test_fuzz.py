@@ -31,7 +31,7 @@ CHECKS = [
     response_schema_conformance,
 ]
 # Half a minute in all, on two cores.
-EXAMPLES = 15
+EXAMPLES = 20
 
 
 def _takes_something(operation: Operation) -> bool:
