@@ -4,7 +4,7 @@ import math
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, cycle, islice
 
 from foreman.core.arrivals import Arrival
 from foreman.core.queues import JobClass
@@ -95,24 +95,23 @@ def diurnal(load: Load) -> Iterator[Arrival]:
 def adversarial(load: Load) -> Iterator[Arrival]:
     """Every model but one is flooded, and just then the one gets a job; each in its turn.
 
-    The longest runs come last in each flood, so that they start late in a visit.
+    A tenth of the flood are runs of the longest kind: some of them start late in a visit.
     """
-    dice, at, made = _Dice(load), 0.0, 0
+    return islice(_floods(load), load.jobs)
+
+
+def _floods(load: Load) -> Iterator[Arrival]:
+    dice, at = _Dice(load), 0.0
+    longest_s = LONGEST_RUN * load.service_s
+    # The flood's mean run is longer, so its jobs are further apart.
+    gap_s = load.gap_s * (0.9 + 0.1 * LONGEST_RUN)
     flood = max(1, load.burst_jobs // load.models)
-    while made < load.jobs:
-        for victim in load.queues:
-            first = made
-            for queue in load.queues * flood:
-                if queue != victim:
-                    is_last = dice.random.random() < 0.1
-                    longest_s = LONGEST_RUN * load.service_s
-                    yield dice.job(at, queue, longest_s if is_last else None)
-                    made += 1
-            yield dice.job(at + 1e-3, victim)
-            made += 1
-            at += 1e-3 + dice.gap_s(load.gap_s * (made - first))
-            if made >= load.jobs:
-                return
+    for victim in cycle(load.queues):
+        others = [queue for queue in load.queues * flood if queue != victim]
+        for queue in others:
+            yield dice.job(at, queue, longest_s if dice.random.random() < 0.1 else None)
+        yield dice.job(at + 1e-3, victim)
+        at += 1e-3 + dice.gap_s(gap_s * (len(others) + 1))
 
 
 SHAPES: dict[str, Callable[[Load], Iterator[Arrival]]] = {

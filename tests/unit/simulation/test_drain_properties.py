@@ -19,6 +19,8 @@ from tests.unit.simulation.trace import Trace, broken, fifo_swaps, play
 APART_S = 0.000173
 ENDLESS = Rules(max_wait_interactive_s=math.inf, max_wait_batch_s=math.inf)
 EXAMPLES = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# Where an example is short.
+MANY_EXAMPLES = settings(EXAMPLES, max_examples=250)
 
 # Jobs of one kind that come together: residency, class, seconds of a run, how many, and the pause
 # before them. Hypothesis floods with them, spaces them, and repeats what comes close to a fault.
@@ -32,6 +34,18 @@ clumps = st.lists(
     ),
     min_size=1,
     max_size=25,
+)
+# Few jobs, one at a time: where each swap counts.
+sparse = st.lists(
+    st.tuples(
+        st.sampled_from("abc"),
+        st.sampled_from(JobClass),
+        st.sampled_from([0.25, 5.0, 20.0]),
+        st.just(1),
+        st.sampled_from([0.0, 0.5, 3.0, 10.0, 20.0]),
+    ),
+    min_size=3,
+    max_size=14,
 )
 rules = st.builds(
     Rules,
@@ -97,8 +111,8 @@ def test_the_overdue_are_served_before_others_and_the_longest_unserved_first(
     checks.check_turns(play(arrivals_of(rows), given_rules, swap_s))
 
 
-@EXAMPLES
-@given(clumps, swaps, st.integers(1, 4))
+@MANY_EXAMPLES
+@given(clumps | sparse, swaps, st.integers(1, 4))
 def test_a_drain_without_a_bound_never_swaps_more_often_than_fifo(
     rows: list[tuple[str, JobClass, float, int, float]], swap_s: dict[str, float], slots: int
 ) -> None:
@@ -110,8 +124,8 @@ def test_a_drain_without_a_bound_never_swaps_more_often_than_fifo(
     assert trace.tally.causes["overdue"] == 0
 
 
-@EXAMPLES
-@given(clumps, rules, swaps)
+@MANY_EXAMPLES
+@given(clumps | sparse, rules, swaps)
 def test_where_nothing_is_overdue_the_policy_never_swaps_more_often_than_fifo(
     rows: list[tuple[str, JobClass, float, int, float]],
     given_rules: Rules,
@@ -124,8 +138,8 @@ def test_where_nothing_is_overdue_the_policy_never_swaps_more_often_than_fifo(
     assert causes["overdue"] or causes.total() <= fifo_swaps(arrivals)
 
 
-@EXAMPLES
-@given(clumps, rules, swaps)
+@MANY_EXAMPLES
+@given(clumps | sparse, rules, swaps)
 def test_with_one_class_only_a_cut_makes_the_policy_swap_more_often_than_fifo(
     rows: list[tuple[str, JobClass, float, int, float]],
     given_rules: Rules,
