@@ -16,6 +16,8 @@ from foreman import cli, logs
 from foreman.config import load, variables
 from foreman.core.arrivals import Arrival
 from foreman.errors import DatabaseUnavailable, ForemanError
+from foreman.listen import listen
+from foreman.parsing import port, webhook_secrets
 from foreman.runtime import RelayRuntime
 from foreman.services.deliver import Pump
 from foreman.services.reap import reap
@@ -28,6 +30,7 @@ log = logging.getLogger("foreman")
 
 RELAY_EVERY_S = 0.2
 REAP_EVERY_S = 1.0
+LISTEN_PORT = 8787
 MIGRATIONS = Path(__file__).parent.parent / "migrations" / "alembic.ini"
 
 
@@ -97,6 +100,11 @@ def _recorded(since: datetime, until: datetime) -> Sequence[Arrival]:
         runtime.close()
 
 
+def webhook_listen(args: argparse.Namespace) -> None:
+    """Print the webhooks that come, for trying them out."""
+    listen(args.port, args.secret)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m foreman", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -106,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
         ("settings", settings_table),
         ("simulate-ollama", simulate_ollama),
         ("simulate", simulate),
+        ("webhook-listen", webhook_listen),
     ):
         each = commands.add_parser(name, help=action.__doc__)
         each.set_defaults(action=action)
@@ -113,6 +122,11 @@ def _parser() -> argparse.ArgumentParser:
             simulated.add_arguments(each)
         if action is simulate:
             drain.add_arguments(each)
+        if action is webhook_listen:
+            each.add_argument("--port", type=port, default=LISTEN_PORT, help="on 127.0.0.1")
+            each.add_argument(
+                "--secret", type=webhook_secrets, default=(), help="whsec_…, to verify signatures"
+            )
     cli.add_commands(commands)
     return parser
 

@@ -26,6 +26,8 @@ TARGET_TIMEOUT_S = 20.0
 MIGRATE_TIMEOUT_S = 120.0
 READY_TIMEOUT_S = 60.0
 FLOWER_PORT = 5555
+# So that `webhook-listen` on this machine can be told without a setting.
+LOOPBACK_NETWORKS = "127.0.0.0/8,::1/128"
 
 
 def say(text: str) -> None:
@@ -199,7 +201,11 @@ def flower_port(environ: Mapping[str, str]) -> int:
 def environment(environ: Mapping[str, str], places: Places) -> dict[str, str]:
     """Return what every child gets: ours, our virtual environment's programs, and our mark."""
     programs = Path(sys.executable).parent
+    # Who reaches us from elsewhere shall not reach this machine's own ports through us.
+    is_private = environ.get("FOREMAN_HOST", "") in ("", "127.0.0.1", "::1", "localhost")
+    opened = {"FOREMAN_WEBHOOK_ALLOW": LOOPBACK_NETWORKS} if is_private else {}
     return {
+        **opened,
         **environ,
         "PATH": f"{programs}:{environ.get('PATH', '/usr/bin:/bin')}",
         "PYTHONUNBUFFERED": "1",  # a log shows its line when it is written

@@ -42,7 +42,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     # Entry points: each is a process, nobody imports them.
     "serving": {"config"},
     "wsgi": BELOW_API | {"api"},
-    "__main__": BELOW_API | {"simulation", "cli"},
+    "listen": {"core"},
+    "__main__": BELOW_API | {"simulation", "cli", "listen"},
     "migrations": {"errors", "config", "parsing", "store"},
 }
 
