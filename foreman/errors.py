@@ -5,10 +5,7 @@
     ├── RequestRefused           the caller's request
     │   ├── BodyTooLarge  413    ├── BodyTooSlow  408
     │   ├── AdminRefused  403    ├── OriginRefused  403
-    │   ├── NotThere  404        (JobUnknown, NoResult, ArtifactUnknown)
-    │   ├── Conflict  409        (NotEnded, AlreadyEnded, NotSucceeded, NotRetryable)
-    │   └── Unprocessable  422   names the field (InvalidModel, ModelNotFound, RemoteModel,
-    │                            KeyReused, WebhookRefused)
+    │   └── NotThere  404, Conflict  409, Unprocessable  422: see `refusals`
     ├── SecretUnreadable         a webhook secret was sealed with a key that is not there
     ├── ServerBusy  503          try again later (Retry-After)
     │   ├── NoLiveTarget         ├── ShuttingDown
@@ -81,104 +78,6 @@ class SecretUnreadable(ForemanError):
     """No key of FOREMAN_SECRET_KEY opens the secret."""
 
     code = "secret_unreadable"
-
-
-class NotThere(RequestRefused):
-    """There is no such thing."""
-
-    status, code = 404, "not_found"
-
-
-class JobUnknown(NotThere):
-    """There is no job with this id."""
-
-    code = "job_unknown"
-
-
-class NoResult(NotThere):
-    """The job has no stored result."""
-
-    code = "no_result"
-
-
-class ArtifactUnknown(NotThere):
-    """The job has no artifact of this name."""
-
-    code = "artifact_unknown"
-
-
-class Conflict(RequestRefused):
-    """The state of the job does not allow this."""
-
-    status, code = 409, "conflict"
-
-
-class NotEnded(Conflict):
-    """The job has not ended."""
-
-    code = "not_ended"
-
-
-class AlreadyEnded(Conflict):
-    """The job has already ended."""
-
-    code = "already_ended"
-
-
-class NotSucceeded(Conflict):
-    """The job ended without a result."""
-
-    code = "not_succeeded"
-
-
-class NotRetryable(Conflict):
-    """The job cannot be tried again."""
-
-    code = "not_retryable"
-
-
-class Unprocessable(RequestRefused):
-    """The request is not as it should be."""
-
-    status, code = 422, "invalid"
-
-    default_field: str | None = None
-
-    def __init__(self, message: str = "", *, field: str | None = None) -> None:
-        super().__init__(message)
-        self.field = (
-            field or self.default_field
-        )  # dotted path in the body, or the name of a header or parameter
-
-
-class InvalidModel(Unprocessable):
-    """The model's name is not valid."""
-
-    code = "invalid_model"
-
-
-class ModelNotFound(Unprocessable):
-    """No target has the model."""
-
-    code = "model_not_found"
-
-
-class RemoteModel(Unprocessable):
-    """The model runs elsewhere and has no queue."""
-
-    code = "remote_model"
-
-
-class WebhookRefused(Unprocessable):
-    """The webhook of the job cannot be used."""
-
-    code, default_field = "webhook_refused", "webhook.url"
-
-
-class KeyReused(Unprocessable):
-    """The Idempotency-Key came with another request before."""
-
-    code = "idempotency_key_reused"
 
 
 class ServerBusy(ForemanError):

@@ -18,7 +18,7 @@ from foreman.adapters.deadline import Deadline, TimedSocket
 from foreman.config import Settings
 from foreman.core.receivers import Network, Ports, Receiver, is_blocked, parse_receiver
 from foreman.core.webhooks import EXCERPT_BYTES, AttemptError, Outcome
-from foreman.errors import WebhookRefused
+from foreman.refusals import WebhookRefused
 
 CONNECT_LIMIT_S = 5.0
 EXCHANGE_LIMIT_S = 15.0

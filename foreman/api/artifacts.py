@@ -11,7 +11,7 @@ from werkzeug.datastructures import Range
 from foreman.api.jobs import known_id, shown_response
 from foreman.api.objects import Manifest, artifact_object
 from foreman.api.problems import problem, problem_response
-from foreman.errors import ArtifactUnknown
+from foreman.refusals import ArtifactUnknown
 from foreman.runtime import WebRuntime
 from foreman.services import results
 from foreman.services.history import find

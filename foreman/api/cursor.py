@@ -4,7 +4,7 @@ import base64
 from datetime import datetime
 from uuid import UUID
 
-from foreman.errors import Unprocessable
+from foreman.refusals import Unprocessable
 
 
 def write(created_at: datetime, job_id: UUID) -> str:

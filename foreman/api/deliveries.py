@@ -9,8 +9,8 @@ from foreman.api.delivery_objects import Deliveries, DeliveryPage, Replayed, del
 from foreman.api.jobs import known_id, shown_response
 from foreman.api.payloads import DeliveriesQuery, ReplayRequest
 from foreman.api.reading import parse, read_query
-from foreman.errors import DeliveryUnknown
 from foreman.ids import parse_id
+from foreman.refusals import DeliveryUnknown
 from foreman.runtime import WebRuntime
 from foreman.services.history import find
 from foreman.store import deliveries

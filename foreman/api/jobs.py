@@ -30,8 +30,8 @@ from foreman.api.reading import parse, read_headers, read_labels, read_query
 from foreman.core import headers as header_rules
 from foreman.core.queues import canonical_name
 from foreman.core.states import END_STATES
-from foreman.errors import JobUnknown
 from foreman.ids import parse_id
+from foreman.refusals import JobUnknown
 from foreman.runtime import WebRuntime
 from foreman.services import again, history
 from foreman.services.accept import Ask, New, Replayed, accept

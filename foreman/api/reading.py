@@ -6,7 +6,8 @@ from flask import request
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from foreman.errors import RequestRefused, Unprocessable
+from foreman.errors import RequestRefused
+from foreman.refusals import Unprocessable
 
 M = TypeVar("M", bound=BaseModel)
 

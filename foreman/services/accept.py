@@ -13,8 +13,9 @@ from uuid import UUID
 from foreman.adapters.webhook import check_receiver_url
 from foreman.core.bodies import without
 from foreman.core.queues import JobClass, Wakeup, class_queue
-from foreman.errors import ForemanError, KeyReused, ServerBusy, ShuttingDown, Unprocessable
+from foreman.errors import ForemanError, ServerBusy, ShuttingDown
 from foreman.ids import new_id
+from foreman.refusals import KeyReused, Unprocessable
 from foreman.runtime import WebRuntime
 from foreman.services.judge import Judge
 from foreman.store import accept as rows

@@ -4,8 +4,9 @@ from uuid import UUID
 
 from foreman.core.queues import JobClass, Wakeup, class_queue
 from foreman.core.states import END_STATES, Source
-from foreman.errors import NotEnded, NotRetryable, ShuttingDown
+from foreman.errors import ShuttingDown
 from foreman.ids import new_id
+from foreman.refusals import NotEnded, NotRetryable
 from foreman.runtime import WebRuntime
 from foreman.services.history import find
 from foreman.store.hooks import copy_hook

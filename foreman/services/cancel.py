@@ -4,7 +4,8 @@ import logging
 from uuid import UUID
 
 from foreman.core.states import JobState
-from foreman.errors import AlreadyEnded, DatabaseUnavailable, JobUnknown
+from foreman.errors import DatabaseUnavailable
+from foreman.refusals import AlreadyEnded, JobUnknown
 from foreman.runtime import WebRuntime
 from foreman.store import jobs
 

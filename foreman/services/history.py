@@ -4,7 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 from foreman.core.states import END_STATES, JobState, Source
-from foreman.errors import JobUnknown
+from foreman.refusals import JobUnknown
 from foreman.runtime import WebRuntime
 from foreman.services.accept import New
 from foreman.store import job_rows

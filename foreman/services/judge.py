@@ -17,14 +17,8 @@ from foreman.adapters.target import TargetRequest
 from foreman.core import headers as header_rules
 from foreman.core.bodies import Look, look_at
 from foreman.core.queues import Residency, canonical_name, is_cloud_name, residency_of
-from foreman.errors import (
-    ForemanError,
-    InvalidModel,
-    ModelNotFound,
-    RemoteModel,
-    TargetError,
-    Unprocessable,
-)
+from foreman.errors import ForemanError, TargetError
+from foreman.refusals import InvalidModel, ModelNotFound, RemoteModel, Unprocessable
 from foreman.runtime import WebRuntime
 
 ASK_LIMIT_S = 3.0

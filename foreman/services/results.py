@@ -4,13 +4,8 @@ from collections.abc import Iterator
 from uuid import UUID
 
 from foreman.core.states import END_STATES, JobState, Source
-from foreman.errors import (
-    ArtifactUnknown,
-    DatabaseUnavailable,
-    NoResult,
-    NotEnded,
-    NotSucceeded,
-)
+from foreman.errors import DatabaseUnavailable
+from foreman.refusals import ArtifactUnknown, NoResult, NotEnded, NotSucceeded
 from foreman.runtime import WebRuntime
 from foreman.store.artifacts import RESULT, ArtifactRow, list_artifacts, read_piece
 from foreman.store.job_rows import JobRow

@@ -28,7 +28,7 @@ from foreman.config import Settings
 from foreman.core.receivers import parse_receiver
 from foreman.core.states import JobState
 from foreman.core.webhooks import EVENT_TYPES, make_secret, secret_key
-from foreman.errors import WebhookRefused
+from foreman.refusals import WebhookRefused
 from foreman.store.fixed import FixedStatement
 from foreman.store.hook_models import Hook
 from foreman.store.models import Job

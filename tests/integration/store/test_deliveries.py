@@ -7,8 +7,9 @@ import pytest
 
 from foreman.core.states import DeliveryState
 from foreman.core.webhooks import AttemptError, Outcome, Verdict
-from foreman.errors import SecretUnreadable, WebhookRefused
+from foreman.errors import SecretUnreadable
 from foreman.ids import new_id
+from foreman.refusals import WebhookRefused
 from foreman.store import deliveries, hooks
 from foreman.store.hooks import hook_for
 from foreman.store.sealing import Seal

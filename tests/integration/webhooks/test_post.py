@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from foreman.adapters.webhook import Found, WebhookClient, check_receiver_url
 from foreman.core.webhooks import EXCERPT_BYTES, AttemptError, Outcome
 from foreman.embedded.probe import free_port
-from foreman.errors import WebhookRefused
+from foreman.refusals import WebhookRefused
 from tests.fakes import receiver as fakes
 from tests.fakes.receiver import Answer, Receiver
 from tests.integration.store.ledger import settings
