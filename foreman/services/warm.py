@@ -97,6 +97,9 @@ class Warmth:
 
     def _tend(self, target: str) -> None:
         wanted = sorted(self.kept & self._runtime.catalog.models_of(target))
+        if not wanted:
+            self._known.before = None
+            return
         look = self._look(target)
         while self._may_load() and (step := next_step(wanted, look, self._past(look))):
             wanted.remove(step.model)  # once a turn
