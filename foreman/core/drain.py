@@ -56,7 +56,9 @@ class Action(StrEnum):
     TAKE = "take"  # the next job of the resident
     CLOSE = "close"  # nothing more: the running jobs end, then it swaps
     SWAP = "swap"  # to `queue`, at once
-    LISTEN = "listen"  # stay loaded, and take what comes first
+    # Stay loaded, and take what comes first, but not of a residency that is left to another target:
+    # the caller asks again when `left_alone_s` is over.
+    LISTEN = "listen"
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,15 @@ def test_a_closed_visit_is_left_when_its_last_job_has_ended() -> None:
     assert decision.cause == "overdue"
 
 
+@pytest.mark.parametrize("running", [0, 1])
+def test_a_visit_is_cut_for_the_overdue_and_not_for_an_older_head_that_has_time(
+    running: int,
+) -> None:
+    others = line("b", interactive_s=31), line("c", batch_s=500)
+
+    assert decided(line("a", interactive_s=0), *others, running=running).queue == "b"
+
+
 @pytest.mark.parametrize(
     ("interactive_s", "batch_s", "action"),
     [

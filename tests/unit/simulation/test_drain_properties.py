@@ -205,6 +205,17 @@ def test_the_bound_holds_for_twelve_models_that_are_all_flooded() -> None:
     checks.check_bound(play(arrivals, limited, swap_s))
 
 
+@pytest.mark.parametrize(("targets", "slots"), [(1, 3), (2, 2)])
+def test_the_bound_holds_under_overload_with_several_targets_and_slots(
+    targets: int, slots: int
+) -> None:
+    trace = play(*made("poisson", 8.0), targets=targets, slots=slots)
+
+    checks.check_bound(trace)
+    checks.check_cuts_are_paid_for(trace)
+    checks.check_no_target_idles_beside_work(trace)
+
+
 def test_with_swaps_of_one_length_forced_ones_take_at_most_their_share_whatever_comes() -> None:
     arrivals, limited, swap_s = made("adversarial", 2.0)
 
