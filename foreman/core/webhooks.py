@@ -1,6 +1,6 @@
 """Webhooks by Standard Webhooks 1.0.0: secrets, signatures, the next attempt, what an answer means.
 
-What a body says is written where it is frozen, in `store.outbox`; its limits are here.
+What a body says stands where it is frozen: the function `webhook_body` of the database.
 """
 
 import base64
@@ -19,12 +19,9 @@ from foreman.core.states import DeliveryState, JobState
 SECRET_PREFIX = "whsec_"
 SECRET_MIN_BYTES, SECRET_MAX_BYTES = 24, 64
 
+# Of a body, and of a result in it; the function `webhook_body` of the database keeps them.
 BODY_LIMIT_BYTES = 20_000
-# What is left of a body beside its result: names, times, an error, the caller's metadata.
 RESULT_LIMIT_BYTES = 16_000
-METADATA_LIMIT_BYTES = 1_500
-ERROR_LIMIT_CHARS = 300
-MANIFEST_LIMIT = 20
 
 # Seconds from one attempt to the next; with the first, at once, they are 11 in about 76 hours.
 RETRY_STEPS_S = (5, 30, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)

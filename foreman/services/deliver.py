@@ -22,7 +22,7 @@ from foreman.store.sending import Due, Tried, claim_due, put_off, record_attempt
 
 log = logging.getLogger(__name__)
 
-THREADS = 32
+THREADS = 64
 # Nothing is sent later than an exchange may last, so twice that is never overrun.
 LEASE_S = 2 * EXCHANGE_LIMIT_S
 IDLE_S = 0.2

@@ -6,11 +6,14 @@ from uuid import UUID
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import insert
 from sqlalchemy.exc import DBAPIError
 
+from foreman.core.frames import Failure
 from foreman.core.states import JobState
 from foreman.core.webhooks import BODY_LIMIT_BYTES, EVENT_TYPES, RESULT_LIMIT_BYTES
 from foreman.store import jobs, runs
+from foreman.store.models import Artifact
 from tests.factories import new_job
 from tests.integration.store.ground import Store
 from tests.integration.store.ledger import Ledger
@@ -101,6 +104,10 @@ def test_a_body_says_what_happened_and_when(ledger: Ledger) -> None:
         "metadata": {"order": "é"},
         "retry_of": None,
         "created_at": "",
+        "status": None,
+        "error": None,
+        "result": None,
+        "artifacts": None,
     }
 
 
@@ -191,20 +198,50 @@ def test_what_an_older_run_produced_is_not_told(ledger: Ledger) -> None:
 def test_a_body_never_has_more_than_20_kb(ledger: Ledger) -> None:
     job = ledger.accept()
     fence = run(ledger, job.id)
-    ledger.store.set(job.id, f"metadata = jsonb_build_object('k', repeat('é', {BODY_LIMIT_BYTES}))")
-    ledger.store.set(job.id, "error_code = 'c', error_message = repeat('€', 30000)")
+    ledger.store.set(job.id, "metadata = jsonb_build_object('k', repeat('\\\\', 490))")
+    ledger.store.set(job.id, "error_is_permanent = true, endpoint = repeat(U&'\\0001', 400)")
     ledger.keep_artifact(job.id, b'"' + b"x" * (RESULT_LIMIT_BYTES - 2) + b'"', fence=fence)
     for number in range(100):
-        ledger.keep_artifact(job.id, b"", fence=fence, name=f"image-{number:03}.png")
-    ledger.store.set(job.id, "model = repeat('m', 400)")
-    finish(ledger, job.id, JobState.FAILED)
+        ledger.keep_artifact(job.id, b"", fence=fence, name=f"{number:03}" + "€" * 30)
+    ledger.store.set(job.id, "model = repeat('€', 400)")
+    failure = Failure(500, "code", "\1" * 30_000)
+    ledger.store.do(runs.finish_run, job.id, fence, JobState.FAILED, failure=failure)
 
     (row,) = ledger.store.sql(
         "SELECT octet_length(body) AS size FROM deliveries WHERE job_id = :id AND seq = 3",
         id=job.id,
     )
 
-    assert RESULT_LIMIT_BYTES < row["size"] <= BODY_LIMIT_BYTES
+    assert row["size"] <= BODY_LIMIT_BYTES
+
+
+def test_a_result_that_is_kept_in_the_transaction_of_the_end_goes_inside(ledger: Ledger) -> None:
+    job = ledger.accept()
+    fence = run(ledger, job.id)
+    artifact = insert(Artifact).values(
+        job_id=job.id,
+        fence=fence,
+        name="response.json",
+        content_type="application/json",
+        size_bytes=len(ANSWER),
+        sha256="abc",
+        body=ANSWER,
+    )
+
+    with ledger.store.database.transaction() as connection:
+        connection.execute(artifact)
+        runs.finish_run(connection, job.id, fence, JobState.SUCCEEDED, status=200)
+
+    assert ANSWER in bytes(ledger.owed(job.id)[-1].row["body"])
+
+
+def test_the_longest_result_that_goes_inside_goes_inside(ledger: Ledger) -> None:
+    job = ledger.accept()
+    answer = b'"' + b"x" * (RESULT_LIMIT_BYTES - 2) + b'"'
+    ledger.keep_artifact(job.id, answer, fence=run(ledger, job.id))
+    finish(ledger, job.id)
+
+    assert answer in bytes(ledger.owed(job.id)[-1].row["body"])
 
 
 def test_a_body_does_not_change_with_its_job(ledger: Ledger) -> None:

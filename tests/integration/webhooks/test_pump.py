@@ -10,6 +10,7 @@ from standardwebhooks import Webhook
 
 from foreman.core.webhooks import FRESH_ATTEMPTS, RETRY_STEPS_S
 from foreman.embedded.probe import free_port
+from foreman.services.deliver import THREADS
 from foreman.store import hooks
 from foreman.store.sealing import Seal
 from tests.factories import new_job
@@ -202,7 +203,7 @@ def test_dead_receivers_delay_nobody_else(
     # No silent one is given up within this time.
     new_pump(exchange_s=30.0).until(lambda: len(alive.got) == 50, limit_s=15.0)
 
-    assert sum(len(receiver.got) for receiver in dead) <= 16
+    assert 0 < sum(len(receiver.got) for receiver in dead) <= THREADS // 2
 
 
 def test_two_pumps_send_each_delivery_once(
