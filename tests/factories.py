@@ -7,8 +7,10 @@ from uuid import UUID
 
 from foreman.core.drain import Line
 from foreman.core.frames import Failure, Frame, FrameKind
+from foreman.core.queues import JobClass
 from foreman.core.states import Source
 from foreman.ids import new_id
+from foreman.store.accept import AcceptedJob
 from foreman.store.jobs import NewJob
 
 JOB_ID = UUID("01890000-0000-7000-8000-000000000001")
@@ -25,6 +27,21 @@ def new_job(**changes: Any) -> NewJob:
         max_attempts=3,
         headers=[("Content-Type", "application/json")],
         body=b'{"model":"m"}',
+    )
+    return replace(job, **changes)
+
+
+def accepted_job(**changes: Any) -> AcceptedJob:
+    """A batch job, as `POST /jobs` hands it to the store."""
+    job = AcceptedJob(
+        id=new_id(),
+        endpoint="/api/chat",
+        model="m:latest",
+        queue="model.m%3Alatest",
+        job_class=JobClass.BATCH,
+        max_attempts=3,
+        body=b'{"model":"m"}',
+        headers=[("Content-Type", "application/json")],
     )
     return replace(job, **changes)
 

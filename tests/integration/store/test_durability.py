@@ -12,10 +12,11 @@ import pytest
 from sqlalchemy import text
 
 from foreman.core.states import JobState, Source
+from foreman.ids import new_id
 from foreman.parsing import database_url as as_settings_read_it
-from foreman.store import jobs, runs, upkeep
+from foreman.store import accept, jobs, retry, runs, upkeep
 from foreman.store.db import Database
-from tests.factories import new_job
+from tests.factories import accepted_job, new_job
 from tests.integration.store.ground import Store
 
 DEFAULT = "local"
@@ -64,6 +65,18 @@ def test_the_commits_of_a_job_accepted_with_202_wait_for_the_disk(store: Store) 
     live(store, Source.ASYNC)
 
     assert commits(store) == ["on"] * 3
+
+
+def test_accepting_and_copying_wait_for_the_disk(store: Store) -> None:
+    given = [accepted_job() for _ in range(3)]
+    store.do(accept.insert_jobs, given, is_published=False)
+    store.do(jobs.cancel_job, given[0].id, reason="asked")
+    before = len(commits(store))
+
+    assert store.do(retry.copy_job, given[0].id, new_id())
+
+    assert commits(store)[:3] == ["on"] * 3
+    assert commits(store)[before:] == ["on"]
 
 
 def test_a_setting_never_outlives_its_transaction(store: Store) -> None:

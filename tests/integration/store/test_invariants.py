@@ -16,32 +16,16 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from foreman.core.queues import JobClass
 from foreman.core.states import END_STATES, JobState, can_move
 from foreman.ids import new_id
 from foreman.store import accept, jobs, retry, runs
 from foreman.store.runs import Claim
-from tests.factories import failure
+from tests.factories import accepted_job, failure
 from tests.integration.store.ground import Store
 
 MAX_ATTEMPTS = 2
 ENDS = st.sampled_from([JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED])
 KEYS = st.sampled_from([None, "a", "b"])
-
-
-def accepted(key: str | None) -> accept.AcceptedJob:
-    return accept.AcceptedJob(
-        id=new_id(),
-        endpoint="/api/chat",
-        model="m:latest",
-        queue="model.m%3Alatest",
-        job_class=JobClass.BATCH,
-        max_attempts=MAX_ATTEMPTS,
-        body=b"{}",
-        headers=[],
-        key=key,
-        fingerprint=b"x" if key else None,
-    )
 
 
 class Lives(RuleBasedStateMachine):
@@ -63,7 +47,8 @@ class Lives(RuleBasedStateMachine):
 
     @rule(target=ids, key=KEYS)
     def submit(self, key: str | None) -> UUID:
-        job = accepted(key)
+        proof = b"x" if key else None
+        job = accepted_job(max_attempts=MAX_ATTEMPTS, key=key, fingerprint=proof)
         new = self.store.do(accept.insert_jobs, [job], is_published=True)
         if job.id in new:
             assert key not in self.holders
