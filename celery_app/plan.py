@@ -6,25 +6,23 @@ the names of Celery queues.
 
 import time
 from collections import defaultdict
-from statistics import fmean
 
 from celery_app.worker import Worker
 from foreman.core.drain import (
     Action,
     Decision,
     Line,
-    Rules,
     Waiting,
     class_to_take,
     decide,
 )
+from foreman.core.outlook import Costs, line_of
 from foreman.core.queues import JobClass, Residency, class_queue
+from foreman.services.outlook import rules_of
 from foreman.store import swaps
 
 # How old the picture may be that decides whether a visit goes on; its waits are 30 s and more.
 LOOK_EVERY_S = 0.25
-# A swap's estimate before any was measured on this target.
-PRIOR_SWAP_S = 10.0
 
 
 class Plan:
@@ -32,13 +30,7 @@ class Plan:
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
-        settings = worker.runtime.settings
-        self.rules = Rules(
-            max_wait_interactive_s=settings.max_wait_interactive_s,
-            max_wait_batch_s=settings.max_wait_batch_s,
-            kappa=settings.swap_kappa,
-            job_limit_s=settings.job_timeout_s,
-        )
+        self.rules = rules_of(worker.runtime.settings)
         self._looked_at = float("-inf")
         self._outlook = swaps.Outlook([], {}, frozenset(), frozenset())
         self._waiting: dict[str, list[Waiting]] = {}
@@ -86,7 +78,7 @@ class Plan:
     def names(self, queue: str) -> list[str]:
         """The Celery queues of a residency that have work, in the order in which to ask them."""
         waiting = self._waiting.get(queue, [])
-        line = _line(queue, waiting, 0.0, 0.0, is_elsewhere=False)
+        line = line_of(queue, waiting, Costs({}), is_elsewhere=False)
         first = class_to_take(line, self.rules)
         # Jobs that only this target may run come before those that others may take.
         waiting = sorted(
@@ -129,33 +121,13 @@ class Plan:
         return found is None or target in found.targets
 
     def _lines(self) -> list[Line]:
-        known = [each.swap_s for each in self._outlook.costs.values() if each.swap_s is not None]
-        prior_s = fmean(known) if known else PRIOR_SWAP_S
+        visit, outlook = self._worker.visit, self._outlook
+        costs = Costs(outlook.costs)
         lines = []
         for queue, waiting in self._waiting.items():
-            if queue in self._empty or self._worker.visit.is_paused(queue):
+            is_loading_there = queue in outlook.loading_elsewhere and queue != visit.queue
+            if queue in self._empty or visit.is_paused(queue) or is_loading_there:
                 continue
-            if queue in self._outlook.loading_elsewhere and queue != self._worker.visit.queue:
-                continue
-            cost = self._outlook.costs.get(queue, swaps.Cost(None, None))
-            swap_s = prior_s if cost.swap_s is None else cost.swap_s
-            idle_s = float("inf") if cost.idle_s is None else cost.idle_s
-            is_elsewhere = queue in self._outlook.elsewhere
-            lines.append(_line(queue, waiting, swap_s, idle_s, is_elsewhere=is_elsewhere))
+            is_elsewhere = queue in outlook.elsewhere
+            lines.append(line_of(queue, waiting, costs, is_elsewhere=is_elsewhere))
         return lines
-
-
-def _line(
-    queue: str, waiting: list[Waiting], swap_s: float, idle_s: float, *, is_elsewhere: bool
-) -> Line:
-    waits: dict[JobClass, float] = {}
-    for each in waiting:
-        waits[each.job_class] = max(each.wait_s, waits.get(each.job_class, 0.0))
-    return Line(
-        queue,
-        waits.get(JobClass.INTERACTIVE),
-        waits.get(JobClass.BATCH),
-        swap_s,
-        idle_s,
-        is_elsewhere,
-    )

@@ -6,17 +6,16 @@ README's table of variables is made from the fields below, so it cannot go stale
 
 import dataclasses
 import os
-import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
-from urllib.parse import parse_qsl, urlsplit
 
 from foreman.core.queues import model_names
 from foreman.core.receivers import Network
 from foreman.errors import SettingsError
 from foreman.parsing import (
+    TargetSpec,
     broker_url,
     count,
     database_url,
@@ -30,45 +29,13 @@ from foreman.parsing import (
     receiver_url,
     seconds,
     size_bytes,
+    targets,
     text_value,
     webhook_secrets,
     words,
 )
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, kw_only=True)
-class TargetSpec:
-    """One Ollama server of FOREMAN_TARGETS."""
-
-    name: str
-    url: str  # scheme://host:port, no trailing slash
-    slots: int  # jobs at once: that server's OLLAMA_NUM_PARALLEL
-
-
-def targets(text: str) -> tuple[TargetSpec, ...]:
-    """Parse `name=http://host:port?slots=4,…`; the names are the caller's choice."""
-    specs = tuple(_target(entry) for entry in words(text))
-    if not specs or len({spec.name for spec in specs}) != len(specs):
-        raise ValueError("must name at least one target, and each name once")
-    return specs
-
-
-def _target(entry: str) -> TargetSpec:
-    name, separator, url = entry.partition("=")
-    parts = urlsplit(url)
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    slots = count(options.pop("slots", "1"))
-    if not separator or not re.fullmatch(r"[\w.-]{1,64}", name):
-        raise ValueError("each target is name=http://host:port?slots=N")
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
-        raise ValueError(f"target {name}: the URL must be http://host:port")
-    if parts.port == 0:  # reading it raises ValueError when it is no port
-        raise ValueError(f"target {name}: the port must be 1 to 65535")
-    if options:
-        raise ValueError(f"target {name}: the one option is slots, not {', '.join(options)}")
-    return TargetSpec(name=name, url=f"{parts.scheme}://{parts.netloc}", slots=slots)
 
 
 def setting(variables: str, parse: Callable[[str], T], default: str | None, meaning: str) -> T:
@@ -199,6 +166,12 @@ class Settings:
         model_names,
         "",
         "models that stay loaded on every target that has them: `name,name:tag`",
+    )
+    max_queue: int = setting(
+        "FOREMAN_MAX_QUEUE", count, "20000", "jobs that may wait for one residency, then 503"
+    )
+    max_queue_total: int = setting(
+        "FOREMAN_MAX_QUEUE_TOTAL", count, "100000", "jobs that may wait in all, then 503"
     )
     max_attempts: int = setting(
         "FOREMAN_MAX_ATTEMPTS", count, "3", "runs of one job before it fails for good"

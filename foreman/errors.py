@@ -9,7 +9,8 @@
     ├── SecretUnreadable         a webhook secret was sealed with a key that is not there
     ├── ServerBusy  503          try again later (Retry-After)
     │   ├── NoLiveTarget         ├── ShuttingDown
-    │   ├── DatabaseUnavailable  └── BypassFull
+    │   ├── DatabaseUnavailable  ├── BypassFull
+    │   └── QueueFull
     ├── WaitedTooLong  504       the job was not started in time
     ├── TargetError  502         an Ollama server
     │   ├── TargetUnreachable    ├── TargetCut
@@ -102,6 +103,16 @@ class DatabaseUnavailable(ServerBusy):
     """server busy, please try again: the database does not answer."""
 
     code = "database_unavailable"
+
+
+class QueueFull(ServerBusy):
+    """server busy, please try again: too many jobs wait."""
+
+    code = "queue_full"
+
+    def __init__(self, message: str = "", *, retry_after_s: int = 5) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class BypassFull(ServerBusy):

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from ipaddress import ip_network
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from cryptography.fernet import Fernet
 
@@ -134,3 +135,36 @@ def largest_num_ctx(text: str) -> int | None:
     if text != "as-sent" and not re.fullmatch(r"max:\d+", text):
         raise ValueError("must be as-sent, or max:<n> such as max:8192")
     return None if text == "as-sent" else count(text.removeprefix("max:"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetSpec:
+    """One Ollama server of FOREMAN_TARGETS."""
+
+    name: str
+    url: str  # scheme://host:port, no trailing slash
+    slots: int  # jobs at once: that server's OLLAMA_NUM_PARALLEL
+
+
+def targets(text: str) -> tuple[TargetSpec, ...]:
+    """Parse `name=http://host:port?slots=4,…`; the names are the caller's choice."""
+    specs = tuple(_target(entry) for entry in words(text))
+    if not specs or len({spec.name for spec in specs}) != len(specs):
+        raise ValueError("must name at least one target, and each name once")
+    return specs
+
+
+def _target(entry: str) -> TargetSpec:
+    name, separator, url = entry.partition("=")
+    parts = urlsplit(url)
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    slots = count(options.pop("slots", "1"))
+    if not separator or not re.fullmatch(r"[\w.-]{1,64}", name):
+        raise ValueError("each target is name=http://host:port?slots=N")
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
+        raise ValueError(f"target {name}: the URL must be http://host:port")
+    if parts.port == 0:  # reading it raises ValueError when it is no port
+        raise ValueError(f"target {name}: the port must be 1 to 65535")
+    if options:
+        raise ValueError(f"target {name}: the one option is slots, not {', '.join(options)}")
+    return TargetSpec(name=name, url=f"{parts.scheme}://{parts.netloc}", slots=slots)

@@ -4,6 +4,7 @@ Everything else is given what it needs from here, so that tests can give it some
 """
 
 import queue
+from collections import Counter
 from functools import partial
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from foreman.adapters.webhook import WebhookClient
 from foreman.config import Settings
 from foreman.ids import new_id
 from foreman.store.db import Database
+from foreman.store.queue_rows import QueueFacts
 
 WEB_POOL = 8
 WORKER_POOL = 8
@@ -46,6 +48,8 @@ class WebRuntime:
         self.catalog = Catalog(self.targets)
         self.is_stopping = False
         self.leased: frozenset[str] = frozenset()  # targets that a worker drives
+        self.queues = QueueFacts([], [], {})  # a second old at most
+        self.accepted: Counter[str] = Counter()  # jobs of each queue since then
         # Pairs of target and canonical model: embedding models that were used, those now kept.
         self.embedded: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
         self.kept: frozenset[tuple[str, str]] = frozenset()

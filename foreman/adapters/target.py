@@ -22,9 +22,9 @@ from urllib3.exceptions import (
     ReadTimeoutError,
 )
 
-from foreman.config import TargetSpec
 from foreman.core.frames import Head, Headers
 from foreman.errors import TargetCut, TargetError, TargetTimeout, TargetUnreachable
+from foreman.parsing import TargetSpec
 
 CONNECT_LIMIT_S = 5.0
 READ_SIZE = 64 * 1024

@@ -13,11 +13,13 @@ from uuid import UUID
 from foreman.adapters.webhook import check_receiver_url
 from foreman.core.bodies import without
 from foreman.core.queues import JobClass, Wakeup, class_queue
+from foreman.core.reshape import with_one_size
 from foreman.errors import ForemanError, ServerBusy, ShuttingDown
 from foreman.ids import new_id
 from foreman.refusals import KeyReused, Unprocessable
 from foreman.runtime import WebRuntime
 from foreman.services.judge import Judge
+from foreman.services.limits import check_room
 from foreman.store import accept as rows
 from foreman.store.accept import AcceptedJob, KeyHolder, Times
 from foreman.store.hooks import NewHook, add_hooks, hook_for
@@ -74,9 +76,13 @@ Outcome = New | Replayed | ForemanError
 
 def prepare(runtime: WebRuntime, ask: Ask, judge: Judge) -> Prepared:
     """The job that would be accepted; Unprocessable names what is wrong with it."""
-    residency = judge.residency(ask.request, ask.endpoint, ask.target)
     # Whether the target streams its answer is foreman's affair: nobody listens.
-    body = _json(without(ask.request, "stream"))
+    body, request = _json(without(ask.request, "stream")), ask.request
+    reshaped = with_one_size(body, ask.endpoint, num_ctx=runtime.settings.num_ctx)
+    if reshaped.change:
+        body, request = reshaped.body, json.loads(reshaped.body)
+    residency = judge.residency(request, ask.endpoint, ask.target)
+    check_room(runtime, residency.queue, residency.model)
     job = AcceptedJob(
         id=new_id(),
         endpoint=ask.endpoint,
@@ -106,7 +112,12 @@ def accept(runtime: WebRuntime, ask: Ask) -> New | Replayed:
     if isinstance(outcome, New):
         job = outcome.job
         runtime.publisher.send(
-            Wakeup(job.id, class_queue(job.queue, job.job_class), job.model, None)
+            Wakeup(
+                job.id,
+                class_queue(job.queue, job.job_class, job.pinned_target),
+                job.model,
+                None,
+            )
         )
     return outcome
 

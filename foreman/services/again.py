@@ -30,6 +30,6 @@ def retry(runtime: WebRuntime, old_id: UUID) -> JobRow:
             copy_hook(connection, old_id, job_id)
     if not is_copied:
         raise NotRetryable("the request of the job was removed with its age")
-    queue = class_queue(old.queue, JobClass(old.job_class))
+    queue = class_queue(old.queue, JobClass(old.job_class), old.pinned_target)
     runtime.publisher.send(Wakeup(job_id, queue, old.model, None))
     return find(runtime, job_id)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from foreman.core.states import JobState
 from foreman.runtime import WebRuntime
+from foreman.services.outlook import Prospect, rules_of
 from foreman.store.job_rows import JobRow, count_ahead
 
 
@@ -22,4 +23,8 @@ def estimate(runtime: WebRuntime, job: JobRow) -> Estimate | None:
         return None
     with runtime.database.statement() as connection:
         ahead = count_ahead(connection, job)
-    return Estimate(position=ahead + 1, eta_p50_s=None, eta_p90_s=None)
+    prospect = Prospect(runtime.queues, rules_of(runtime.settings), runtime.catalog)
+    median_s, slow_s = (
+        prospect.eta_s(job.queue, job.model, ahead, is_p90=is_p90) for is_p90 in (False, True)
+    )
+    return Estimate(ahead + 1, median_s, slow_s)

@@ -38,7 +38,8 @@ class Judge:
         looked = look_at(request, has_options=endpoint.startswith("/api/"))
         if looked is None:
             raise _unreadable(request)
-        return residency_of(self._model(looked, target), looked.runner_options)
+        model, num_ctx = self._model(looked, target), self._runtime.settings.num_ctx
+        return residency_of(model, looked.runner_options, num_ctx=num_ctx)
 
     def _model(self, looked: Look, target: str | None) -> str:
         asked = (looked.model, target)

@@ -24,6 +24,7 @@ from foreman.core.surface import Dialect, Route
 from foreman.errors import NoLiveTarget, RequestRefused, ServerBusy, ShuttingDown
 from foreman.ids import new_id
 from foreman.runtime import WebRuntime
+from foreman.services.limits import check_room
 from foreman.store import jobs
 
 
@@ -123,6 +124,7 @@ def submit(runtime: WebRuntime, request: Request, queued: Queued) -> Ticket:
     if not runtime.inbox.is_consuming:
         raise ServerBusy("server busy, please try again: the result channel is not connected")
     residency = queued.residency
+    check_room(runtime, residency.queue, residency.model)
     job = jobs.NewJob(
         id=new_id(),
         source=Source.SYNC,

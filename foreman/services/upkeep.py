@@ -13,6 +13,7 @@ from foreman.errors import DatabaseUnavailable
 from foreman.runtime import WebRuntime
 from foreman.services.cancel import cancel
 from foreman.store import kept, runs, targets, upkeep
+from foreman.store.queue_rows import read_queues
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +85,8 @@ class WebUpkeep:
         grace_s = 2 * self._runtime.settings.lease_s
         with self._runtime.database.statement() as connection:
             rows = targets.read_targets(connection, grace_s=grace_s)
+            self._runtime.accepted.clear()  # before: what comes meanwhile may count twice
+            self._runtime.queues = read_queues(connection)
         self._runtime.leased = frozenset(row.name for row in rows if row.is_leased)
 
     def _keep_embeddings(self) -> None:

@@ -6,20 +6,13 @@ from sqlalchemy import Connection, Double, extract, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from foreman.core.drain import Waiting
+from foreman.core.outlook import Cost
 from foreman.store.models import ResidencyCost, Swap, Target
 from foreman.store.targets import Lease
 from foreman.store.upkeep import waiting_queues
 
 # Weight of the newest measurement in a swap's estimate.
 NEWEST = 0.3
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What one residency has cost on one target, in seconds."""
-
-    swap_s: float | None  # smoothed; None: never measured
-    idle_s: float | None  # since its last visit ended; None: it had none
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from foreman.config import TargetSpec
+from foreman.parsing import TargetSpec
 from foreman.store.models import Target, WebProcess
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from foreman.config import Settings, TargetSpec, from_env, variables
+from foreman.config import Settings, from_env, variables
 from foreman.errors import SettingsError
+from foreman.parsing import TargetSpec
 from tests.factories import environ
 from tests.stack import ROOT
 
@@ -42,6 +43,8 @@ VARIABLES: list[tuple[str, str, Any, str, Any, list[str]]] = [
     ("FOREMAN_KEEP_EMBEDDINGS", "keep_embeddings_s", 1800.0, "60", 60.0, ["0", "-1", "long"]),
     ("FOREMAN_PINNED", "pinned", (), "Qwen3, library/qwen3:latest,a/b:c", ("qwen3:latest", "a/b:c"),
         ["a b", "a,b:", "x:cloud", "../x"]),
+    ("FOREMAN_MAX_QUEUE", "max_queue", 20000, "9", 9, ["0", "many"]),
+    ("FOREMAN_MAX_QUEUE_TOTAL", "max_queue_total", 100000, "9", 9, ["0", "-1"]),
     ("FOREMAN_MAX_ATTEMPTS", "max_attempts", 3, "1", 1, ["0", "three"]),
     ("FOREMAN_LEASE_S", "lease_s", 15.0, "0.5", 0.5, ["0", "-1"]),
     ("FOREMAN_SHUTDOWN_S", "shutdown_s", 20.0, "5", 5.0, ["0", "x"]),

@@ -8,9 +8,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from foreman.config import TargetSpec
 from foreman.core.states import JobState, Phase, Source
 from foreman.ids import new_id
+from foreman.parsing import TargetSpec
 from foreman.store import jobs, runs, targets, upkeep
 from foreman.store.db import Database
 from foreman.store.jobs import NewJob

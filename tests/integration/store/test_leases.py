@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from foreman.config import TargetSpec
+from foreman.parsing import TargetSpec
 from foreman.store import swaps, targets
 from foreman.store.targets import Lease
 from tests.integration.store.ground import LEASE_S, Store

@@ -1,0 +1,51 @@
+"""From rows to the policy's values: what waits and what it costs, as lines of one target."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from foreman.core.drain import Line, Waiting
+from foreman.core.queues import JobClass
+
+# A swap's estimate before any was measured on the target.
+PRIOR_SWAP_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one residency has cost on one target, in seconds."""
+
+    swap_s: float | None  # smoothed; None: never measured
+    idle_s: float | None  # since its last visit ended; None: it had none
+
+
+class Costs:
+    """The costs of one target's residencies; of those never measured, what is to be expected."""
+
+    def __init__(self, measured: Mapping[str, Cost]) -> None:
+        self._measured = measured
+        known = [each.swap_s for each in measured.values() if each.swap_s is not None]
+        self._prior_s = fmean(known) if known else PRIOR_SWAP_S
+
+    def swap_s(self, queue: str) -> float:
+        cost = self._measured.get(queue)
+        return self._prior_s if cost is None or cost.swap_s is None else cost.swap_s
+
+    def idle_s(self, queue: str) -> float:
+        cost = self._measured.get(queue)
+        return float("inf") if cost is None or cost.idle_s is None else cost.idle_s
+
+
+def line_of(queue: str, waiting: Sequence[Waiting], costs: Costs, *, is_elsewhere: bool) -> Line:
+    """The line of one residency; `waiting` are its Celery queues that this target may serve."""
+    waits: dict[JobClass, float] = {}
+    for each in waiting:
+        waits[each.job_class] = max(each.wait_s, waits.get(each.job_class, 0.0))
+    return Line(
+        queue,
+        waits.get(JobClass.INTERACTIVE),
+        waits.get(JobClass.BATCH),
+        costs.swap_s(queue),
+        costs.idle_s(queue),
+        is_elsewhere,
+    )
