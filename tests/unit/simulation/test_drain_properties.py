@@ -152,6 +152,17 @@ def test_with_one_class_only_a_cut_makes_the_policy_swap_more_often_than_fifo(
     assert tally.cuts or tally.causes.total() <= fifo_swaps(arrivals)
 
 
+def test_of_two_overdue_heads_the_older_goes_first_though_its_residency_was_served_later() -> None:
+    # By the last visits alone it would be x, y and x again.
+    asked = ("y", 0.0, 0.25), ("a", 1.0, 40.0), ("y", 12.0, 0.25), ("x", 13.0, 0.25), ("x", 57.0, 1)
+    arrivals = [Arrival(at, queue, JobClass.INTERACTIVE, run_s) for queue, at, run_s in asked]
+
+    trace = play(arrivals, Rules(job_limit_s=40.0), dict.fromkeys("axy", 5.0))
+
+    assert [visit.queue for visit in trace.visits] == ["y", "a", "y", "x"]
+    assert len(trace.visits) == fifo_swaps(arrivals)
+
+
 @EXAMPLES
 @given(clumps, rules, swaps, st.integers(1, 4))
 def test_cut_visits_have_paid_for_their_loads(
