@@ -63,9 +63,17 @@ class Plan:
             dwell_s=visit.dwell_s,
             running=self._worker.slots.running,
             lines=self._lines(),
-            swap_in_s=visit.swap_s,
+            swap_in_s=self._swap_in_s(),
+            visit_jobs=visit.jobs_served,
         )
         return self.decision
+
+    def _swap_in_s(self) -> float:
+        """What the visit has cost; what it would have cost, if nothing had to be loaded."""
+        visit = self._worker.visit
+        if visit.swap_s is not None or visit.queue is None:
+            return visit.swap_s or 0.0
+        return Costs(self._outlook.costs).swap_s(visit.queue)
 
     def note_empty(self, queue: str) -> None:
         """The broker has no message of these rows yet, or lost them: leave them out for now."""

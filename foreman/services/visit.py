@@ -59,7 +59,7 @@ class Visit:
         self._is_ready = False
         self.queue = queue
         self.began_at = time.monotonic()
-        self.swap_s = 0.0
+        self.swap_s: float | None = None
         self.jobs_served = 0
 
     def begin(self, queue: str, decision: Decision, *, longest_wait_s: float) -> None:
@@ -73,6 +73,7 @@ class Visit:
             self._is_ready = False
             self._ended_jobs, self.jobs_served = self.jobs_served, 0
             self.queue, self.began_at = queue, time.monotonic()
+            self.swap_s = None
         log.info("visit", extra={"queue": queue, "reason": decision.reason})
         if self._lease is not None:
             with self._runtime.database.statement() as connection:
@@ -121,9 +122,10 @@ class Visit:
         On its last attempt a run goes on after a failed load: the target's own answer to the
         request is what its client gets.
         """
+        came_at = time.monotonic() - run.claim.waited_s
         loading = self._begin_loading(run.claim)
         if loading is None:
-            self._count(run.claim)
+            self._count(run.claim, came_at)
             return
         run.on_sent()  # its message would wait for minutes
         run.wait_for(loading)
@@ -133,12 +135,11 @@ class Visit:
             raise error
         with self._runtime.database.statement() as connection:
             runs.mark_generating(connection, run.claim.job_id, run.claim.fence)
-        self._count(run.claim)
+        self._count(run.claim, came_at)
 
-    def _count(self, claim: runs.Claim) -> None:
-        came_at = time.monotonic() - claim.waited_s
+    def _count(self, claim: runs.Claim, came_at: float) -> None:
         with self._lock:
-            self._fifo.served(claim.queue, came_at=came_at, swap_s=self.swap_s)
+            self._fifo.served(claim.queue, came_at=came_at, swap_s=self.swap_s or 0.0)
 
     def _begin_loading(self, claim: runs.Claim) -> "Future[None] | None":
         with self._lock:
@@ -183,7 +184,9 @@ class Visit:
         if lease is None or (swapped and swapped.was_loaded and decision is None):
             return
         cost_s = swapped.cost_s if swapped else None
-        self.swap_s = cost_s or 0.0
+        self.began_at = time.monotonic()  # a visit's dwell is what it serves, not its swap
+        if swapped and not swapped.was_loaded:
+            self.swap_s = cost_s
         with self._lock:
             fifo = self._fifo.settle(self._oldest_at)
         swap = swaps.SwapRecord(
