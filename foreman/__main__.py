@@ -12,7 +12,7 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 
-from foreman import cli, logs
+from foreman import cli, logs, policy
 from foreman.config import load, variables
 from foreman.core.arrivals import Arrival
 from foreman.errors import DatabaseUnavailable, ForemanError
@@ -128,6 +128,7 @@ def _parser() -> argparse.ArgumentParser:
                 "--secret", type=webhook_secrets, default=(), help="whsec_…, to verify signatures"
             )
     cli.add_commands(commands)
+    policy.add_command(commands)
     return parser
 
 

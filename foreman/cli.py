@@ -29,13 +29,14 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         each = group.add_subparsers(required=True, metavar="COMMAND")
         for verb, (action, arguments) in verbs.items():
             parser = each.add_parser(verb, help=action.__doc__)
-            parser.set_defaults(action=_run, verb=action)
+            parser.set_defaults(action=asking, verb=action)
             parser.add_argument("--json", action="store_true", help="print JSON, one object a line")
             for flags, options in arguments:
                 parser.add_argument(*flags, **options)
 
 
-def _run(args: argparse.Namespace) -> int:
+def asking(args: argparse.Namespace) -> int:
+    """Run a verb that asks a running foreman; returns the exit status."""
     port = os.environ.get("PORT") or "11435"
     url = os.environ.get("FOREMAN_URL") or f"http://127.0.0.1:{port}"
     try:

@@ -10,6 +10,7 @@ from foreman.api.docs import Docs
 from foreman.api.jobs import Jobs
 from foreman.api.ollama import OllamaSurface
 from foreman.api.operations import Operations
+from foreman.api.queues import Queues
 from foreman.runtime import WebRuntime
 
 
@@ -24,7 +25,7 @@ def create_app(runtime: WebRuntime) -> Flask:
     errors.install(app)
     Operations(runtime).install(app)
     jobs, artifacts = Jobs(runtime), Artifacts(runtime)
-    ledger, docs = Ledger(runtime), Docs()
+    ledger, queues, docs = Ledger(runtime), Queues(runtime), Docs()
     own.install(
         app,
         {
@@ -42,6 +43,8 @@ def create_app(runtime: WebRuntime) -> Flask:
             "list_deliveries": ledger.list_deliveries,
             "redeliver": ledger.redeliver,
             "replay_deliveries": ledger.replay_deliveries,
+            "list_queues": queues.list_queues,
+            "list_swaps": queues.list_swaps,
             "openapi": docs.openapi,
             "docs": docs.docs,
         },

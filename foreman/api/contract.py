@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from foreman.api import delivery_objects, objects, payloads
+from foreman.api import delivery_objects, objects, payloads, queue_objects
 from foreman.api.problems import PROBLEM_JSON
 
 JSON = "application/json"
@@ -229,6 +229,24 @@ DELIVERIES = (
     ),
 )  # fmt: skip
 
+QUEUES = (
+    Operation(
+        name="list_queues",
+        method="GET",
+        path="/queues",
+        summary="What waits for each model, when it is served, and why not now",
+        answers=(Answer(200, "The longest wait first", queue_objects.QueueList), _BAD_QUERY),
+    ),
+    Operation(
+        name="list_swaps",
+        method="GET",
+        path="/swaps",
+        summary="Each swap of a target, newest first, and what draining has saved",
+        query=payloads.SwapsQuery,
+        answers=(Answer(200, "A page of them", queue_objects.SwapPage), _BAD_QUERY),
+    ),
+)
+
 DOCUMENTS = (
     Operation(
         name="openapi",
@@ -246,4 +264,4 @@ DOCUMENTS = (
     ),
 )
 
-OPERATIONS = (*JOBS, *DELIVERIES, *DOCUMENTS)
+OPERATIONS = (*JOBS, *DELIVERIES, *QUEUES, *DOCUMENTS)

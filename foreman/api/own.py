@@ -15,7 +15,7 @@ Handler = Callable[..., Response]
 
 # Every method that a path must answer itself; else Ollama's surface would.
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
-_PREFIXES = ("/jobs", "/deliveries")
+_PREFIXES = ("/jobs", "/deliveries", "/queues", "/swaps")
 
 
 def install(app: Flask, handlers: Mapping[str, Handler]) -> None:

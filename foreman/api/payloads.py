@@ -183,6 +183,15 @@ class DeliveriesQuery(Asked):
     after: Annotated[UUID | None, Field(description="`next` of the page before.")] = None
 
 
+class SwapsQuery(Asked):
+    """Which swaps to list."""
+
+    limit: Annotated[int, Field(ge=1, le=PAGE_LIMIT)] = 50
+    after: Annotated[
+        int | None, Field(ge=0, le=2**63 - 1, description="`next` of the page before.")
+    ] = None
+
+
 class EventsQuery(Asked):
     """Which transitions, and how long to wait for one when there is none."""
 

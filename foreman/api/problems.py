@@ -9,7 +9,7 @@ from foreman.errors import ForemanError
 
 PROBLEM_JSON = "application/problem+json"
 
-_OWN = re.compile(r"/(jobs|deliveries)(/.*)?|/openapi\.json|/docs", re.DOTALL)
+_OWN = re.compile(r"/(jobs|deliveries|queues|swaps)(/.*)?|/openapi\.json|/docs", re.DOTALL)
 
 
 def is_own(path: str) -> bool:

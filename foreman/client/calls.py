@@ -173,6 +173,11 @@ class Client:
                 return
             query["after"] = page["next"]
 
+    def queues(self) -> Sequence[dict[str, Any]]:
+        """Every model that has work or is loaded, the longest wait first; see /docs."""
+        data: Sequence[dict[str, Any]] = self._json("GET", "/queues")["data"]
+        return data
+
     def redeliver(self, delivery_id: str) -> dict[str, Any]:
         """Send a delivery once more."""
         delivery: dict[str, Any] = self._json("POST", f"/deliveries/{delivery_id}/redeliver")

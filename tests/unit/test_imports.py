@@ -44,7 +44,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "serving": {"config"},
     "wsgi": BELOW_API | {"api"},
     "listen": {"core"},
-    "__main__": BELOW_API | {"simulation", "cli", "listen"},
+    "policy": {"cli", "client"},
+    "__main__": BELOW_API | {"simulation", "cli", "listen", "policy"},
     "migrations": {"errors", "config", "parsing", "store"},
 }
 

@@ -1,0 +1,41 @@
+"""`/queues`: what waits and when it is served. `/swaps`: the ledger."""
+
+from flask import Response
+
+from foreman.api.jobs import shown_response
+from foreman.api.payloads import NoQuery, SwapsQuery
+from foreman.api.queue_objects import QueueList, SwapPage, queue_object, swap_object, totals_of
+from foreman.api.reading import read_query
+from foreman.runtime import WebRuntime
+from foreman.services.outlook import Prospect, rules_of
+from foreman.store import queue_rows
+
+
+class Queues:
+    """The handlers of the routes about queues."""
+
+    def __init__(self, runtime: WebRuntime) -> None:
+        self._runtime = runtime
+
+    def list_queues(self) -> Response:
+        read_query(NoQuery)
+        with self._runtime.database.statement() as connection:
+            facts = queue_rows.read_queues(connection)
+        rules = rules_of(self._runtime.settings)
+        reports = Prospect(facts, rules, self._runtime.catalog).reports()
+        return shown_response(QueueList(data=[queue_object(each) for each in reports]))
+
+    def list_swaps(self) -> Response:
+        query = read_query(SwapsQuery)
+        with self._runtime.database.transaction() as connection:
+            rows = queue_rows.list_swaps(connection, before_id=query.after, limit=query.limit + 1)
+            savings = queue_rows.read_savings(connection)
+        page, has_more = rows[: query.limit], len(rows) > query.limit
+        return shown_response(
+            SwapPage(
+                data=[swap_object(row) for row in page],
+                has_more=has_more,
+                next=str(page[-1].id) if has_more else None,
+                totals=totals_of(savings),
+            )
+        )

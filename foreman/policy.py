@@ -1,0 +1,44 @@
+"""`python -m foreman policy`: how long a queue may be passed over, by what was measured."""
+
+import argparse
+import json
+from typing import Any
+
+from foreman.cli import asking
+from foreman.client import Client
+
+_HEAD = f"{'model queue':44} {'wait':>7} {'bound':>7} {'bound':>7} {'swap':>6} {'run':>6}  why"
+_UNITS = f"{'':44} {'oldest':>7} {'inter.':>7} {'batch':>7} {'s':>6} {'p50 s':>6}"
+
+
+def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `policy` to the commands of foreman."""
+    parser = commands.add_parser("policy", help="Print each queue's wait, its bound, and why.")
+    parser.add_argument("--json", action="store_true", help="print JSON, one object a line")
+    parser.set_defaults(action=asking, verb=policy)
+
+
+def policy(client: Client, args: argparse.Namespace) -> None:
+    """Print the queues of a running foreman (FOREMAN_URL, or 127.0.0.1:$PORT)."""
+    queues = client.queues()
+    if args.json:
+        for each in queues:
+            print(json.dumps(each))
+        return
+    print(_HEAD, _UNITS, sep="\n")
+    for each in queues:
+        print(_line(each))
+
+
+def _line(queue: dict[str, Any]) -> str:
+    bounds = queue["bound_s"]
+    return (
+        f"{queue['queue']:44} {_number(max(queue['oldest_wait_s'].values(), default=None)):>7}"
+        f" {_number(bounds.get('interactive')):>7} {_number(bounds.get('batch')):>7}"
+        f" {_number(min(queue['swap_s'].values(), default=None)):>6}"
+        f" {_number(queue['run_p50_s']):>6}  {queue['why']}"
+    )
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}" if value < 100 else f"{value:.0f}"
