@@ -14,10 +14,6 @@ class Deadline:
         self._limit_s = limit_s
 
     @property
-    def is_over(self) -> bool:
-        return time.monotonic() >= self._began_at + self._limit_s
-
-    @property
     def left_s(self) -> float:
         """Seconds that are left; TimeoutError when there are none."""
         left_s = self._began_at + self._limit_s - time.monotonic()

@@ -64,7 +64,8 @@ WITH RECURSIVE receivers AS (
     ORDER BY rank, next_at LIMIT %(room)s
 ), locked AS (
     SELECT d.id FROM deliveries d JOIN chosen USING (id)
-    WHERE d.state = 'pending' FOR UPDATE OF d SKIP LOCKED
+    WHERE d.state = 'pending' AND (d.lease_until IS NULL OR d.lease_until <= now())
+    FOR UPDATE OF d SKIP LOCKED
 ), claimed AS (
     UPDATE deliveries d SET fence = d.fence + 1, lease_until = clock_timestamp() + %(lease)s
     FROM locked WHERE d.id = locked.id RETURNING d.*

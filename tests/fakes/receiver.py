@@ -109,16 +109,18 @@ def in_turn(*answers: Answer) -> Answer:
 class Receiver:
     """Listens on a loopback port; `got` is all that came, `most_at_once` how many side by side."""
 
-    def __init__(self, answer: Answer = ok, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, answer: Answer = ok, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+    ) -> None:
         self.answer = answer
         self._tls = tls
         self.got: list[Got] = []
         self.most_at_once = 0
         self._at_once = 0
         self._lock = threading.Lock()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self._listener = socket.create_server((host, 0), backlog=512)
         self.port: int = self._listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}/hooks"
+        self.url = f"http://{host}:{self.port}/hooks"
         threading.Thread(target=self._accept, daemon=True).start()
 
     def __enter__(self) -> "Receiver":

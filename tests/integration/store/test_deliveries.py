@@ -1,5 +1,6 @@
 """The ledger: what is shown of deliveries, and sending them again."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -33,10 +34,22 @@ def ledger(store: Store) -> Ledger:
     return Ledger(store)
 
 
-def claim(ledger: Ledger, room: int = 100, at_once: int = 100) -> list[Due]:
+def claim(
+    ledger: Ledger,
+    *,
+    room: int = 100,
+    unproven_room: int = 100,
+    proven: Sequence[str] = (),
+    at_once: int = 100,
+) -> list[Due]:
     with ledger.store.database.transaction() as connection:
         return claim_due(
-            connection, room=room, unproven_room=room, proven=(), at_once=at_once, lease_s=30.0
+            connection,
+            room=room,
+            unproven_room=unproven_room,
+            proven=proven,
+            at_once=at_once,
+            lease_s=30.0,
         )
 
 
@@ -199,18 +212,34 @@ def test_a_claim_is_taken_once(ledger: Ledger) -> None:
 def test_racing_claims_keep_a_receivers_limit(ledger: Ledger) -> None:
     ledger.accept_all([new_job() for _ in range(20)])
 
-    claimed = race(*[lambda: claim(ledger, at_once=3)] * 4)
+    for _ in range(20):
+        claimed = race(*[lambda: claim(ledger, at_once=3)] * 4)
 
-    assert sum(len(each) for each in claimed) == 3
+        assert sum(len(each) for each in claimed) == 3
+        ledger.pass_time()
 
 
-def test_everybodys_first_comes_before_anybodys_second(ledger: Ledger) -> None:
+NAMES = [f"https://r{number}.test:443" for number in range(3)]
+
+
+@pytest.mark.parametrize("proven", [[], NAMES, NAMES[1:]])
+def test_everybodys_first_comes_before_anybodys_second(ledger: Ledger, proven: list[str]) -> None:
     for number in range(3):
         ledger.accept_all([new_job() for _ in range(10)], url=f"https://r{number}.test/")
 
-    receivers = [due.receiver for due in claim(ledger, room=6)]
+    receivers = [due.receiver for due in claim(ledger, room=6, proven=proven)]
 
-    assert sorted(receivers) == sorted([f"https://r{number}.test:443" for number in range(3)] * 2)
+    assert sorted(receivers) == sorted(NAMES * 2)
+
+
+def test_the_unproven_get_only_their_places(ledger: Ledger) -> None:
+    for number in range(3):
+        ledger.accept_all([new_job() for _ in range(10)], url=f"https://r{number}.test/")
+
+    receivers = [due.receiver for due in claim(ledger, room=9, unproven_room=1, proven=NAMES[:1])]
+
+    assert receivers.count(NAMES[0]) == 8
+    assert len(receivers) == 9
 
 
 def test_a_record_with_an_old_fence_does_nothing(ledger: Ledger) -> None:

@@ -165,11 +165,11 @@ def test_one_forbidden_address_among_several_forbids_the_name(
     assert receiver.got == []
 
 
-def test_the_address_that_was_checked_is_the_one_that_is_dialled(new_receiver: NewReceiver) -> None:
-    receiver = new_receiver()
-    resolve = resolver("127.0.0.1")
+def test_the_address_that_was_checked_is_the_one_that_is_dialled() -> None:
+    resolve = resolver("127.0.0.2")
 
-    outcome = post(f"http://rebinding.test:{receiver.port}/", resolve=resolve)
+    with Receiver(host="127.0.0.2") as receiver:
+        outcome = post(f"http://rebinding.test:{receiver.port}/", resolve=resolve)
 
     assert outcome.error is None
     assert resolve.asked == ["rebinding.test"]

@@ -3,21 +3,25 @@
 import socket
 import threading
 from collections import Counter, defaultdict
+from contextlib import AbstractContextManager
 from uuid import UUID
 
 import pytest
+from sqlalchemy import Connection
 from standardwebhooks import Webhook
 
 from foreman.core.webhooks import FRESH_ATTEMPTS, RETRY_STEPS_S
 from foreman.embedded.probe import free_port
 from foreman.services.deliver import THREADS
 from foreman.store import hooks
+from foreman.store.db import Database
 from foreman.store.sealing import Seal
 from tests.factories import new_job
 from tests.fakes import receiver as fakes
 from tests.fakes.receiver import Got
 from tests.integration.store.ledger import SECRET, Ledger, settings
 from tests.integration.webhooks.conftest import NewPump, NewReceiver
+from tests.stack import wait_for
 
 KEY = "a" * 43 + "="
 
@@ -327,10 +331,24 @@ def test_a_blocked_address_is_an_attempt_like_others(
     assert (attempt["error_class"], attempt["excerpt"]) == ("blocked", "")
 
 
+class Turns:
+    """Counts the transactions of a database."""
+
+    def __init__(self, database: Database, patch: pytest.MonkeyPatch) -> None:
+        self.count = 0
+        self._begin = database.transaction
+        patch.setattr(database, "transaction", self._counted)
+
+    def _counted(self) -> AbstractContextManager[Connection]:
+        self.count += 1
+        return self._begin()
+
+
 def test_a_pump_that_is_told_to_stop_records_what_is_under_way(
-    ledger: Ledger, new_receiver: NewReceiver, new_pump: NewPump
+    ledger: Ledger, new_receiver: NewReceiver, new_pump: NewPump, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go, stop = threading.Event(), threading.Event()
+    turns = Turns(ledger.store.database, monkeypatch)
     receiver = new_receiver(fakes.after(go))
     job = ledger.accept(url=receiver.url)
     thread = threading.Thread(target=new_pump().pump.run, args=(stop,), daemon=True)
@@ -338,6 +356,8 @@ def test_a_pump_that_is_told_to_stop_records_what_is_under_way(
     receiver.wait(1)
 
     stop.set()
+    before = turns.count
+    wait_for(lambda: turns.count > before + 2)
     go.set()
     thread.join(10)
 
