@@ -1,6 +1,7 @@
 """The ledger: what is shown of deliveries, and sending them again."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from foreman.store.sending import Due, Tried, claim_due, record_attempts
 from tests.factories import new_job
 from tests.integration.store.ground import Store, race
 from tests.integration.store.ledger import SECRET, URL, Ledger, settings
+from tests.stack import wait_for
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 FAR = datetime(2120, 1, 1, tzinfo=UTC)
@@ -207,6 +209,25 @@ def test_a_claim_is_taken_once(ledger: Ledger) -> None:
 
     ids = [due.id for each in claimed for due in each]
     assert len(ids) == len(set(ids)) == 20
+
+
+def test_a_claim_sees_what_another_one_is_about_to_claim(ledger: Ledger) -> None:
+    ledger.accept_all([new_job() for _ in range(2)])
+    waiting = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    with ThreadPoolExecutor(1) as threads:
+        with ledger.store.database.transaction() as connection:
+            (first,) = claim_due(
+                connection, room=9, unproven_room=9, proven=(), at_once=1, lease_s=30.0
+            )
+            # The other one is now the one that would be chosen.
+            ledger.store.sql(
+                "UPDATE deliveries SET next_at = now() - interval '1 h' WHERE id <> :id",
+                id=first.id,
+            )
+            second = threads.submit(claim, ledger, at_once=1)
+            wait_for(lambda: ledger.store.sql(waiting) or second.done())
+
+        assert second.result(10) == []
 
 
 def test_racing_claims_keep_a_receivers_limit(ledger: Ledger) -> None:
