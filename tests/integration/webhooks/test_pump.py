@@ -12,6 +12,7 @@ from standardwebhooks import Webhook
 
 from foreman.core.webhooks import FRESH_ATTEMPTS, RETRY_STEPS_S
 from foreman.embedded.probe import free_port
+from foreman.errors import DatabaseUnavailable
 from foreman.services.deliver import THREADS
 from foreman.store import hooks
 from foreman.store.db import Database
@@ -329,6 +330,29 @@ def test_a_blocked_address_is_an_attempt_like_others(
 
     (attempt,) = ledger.attempts(ledger.owed(job.id)[0].id)
     assert (attempt["error_class"], attempt["excerpt"]) == ("blocked", "")
+
+
+def test_what_could_not_be_recorded_is_recorded_when_the_database_is_back(
+    ledger: Ledger, new_receiver: NewReceiver, new_pump: NewPump, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = threading.Event()
+    receiver = new_receiver(fakes.after(go))
+    job = ledger.accept(url=receiver.url)
+    pump = new_pump()
+    pump.until(lambda: receiver.got)
+
+    def fail() -> AbstractContextManager[Connection]:
+        raise DatabaseUnavailable
+
+    with monkeypatch.context() as away:
+        away.setattr(ledger.store.database, "transaction", fail)
+        go.set()
+        for _ in range(3):
+            with pytest.raises(DatabaseUnavailable):
+                pump.pump.turn(idle_s=0.1)
+    pump.until(lambda: ledger.states(job.id) == ["succeeded"])
+
+    assert len(receiver.got) == 1
 
 
 class Turns:
