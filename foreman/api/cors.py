@@ -32,7 +32,14 @@ _ALWAYS = (
     "vscode-file://*",
 )
 _METHODS = "GET,POST,PUT,PATCH,DELETE,HEAD,OPTIONS"
-_EXPOSED = (header_rules.JOB_ID, header_rules.CHANGED)
+_EXPOSED = (
+    header_rules.JOB_ID,
+    header_rules.CHANGED,
+    "Location",
+    "ETag",
+    "Idempotent-Replayed",
+    "Preference-Applied",
+)
 _MAX_AGE_S = 12 * 3600
 
 

@@ -32,9 +32,16 @@ def test_a_method_that_a_path_does_not_have_is_a_problem(caller: Caller, path: s
         assert known <= set(answer.headers["Allow"].split(", "))
 
 
-@pytest.mark.parametrize("path", ["/jobs/x/other", f"/jobs/{ID}/result/x", "/deliveries/a/b/c"])
+@pytest.mark.parametrize(
+    "path",
+    ["/jobs/x/other", f"/jobs/{ID}/result/x", "/deliveries/a/b/c"],
+)
 def test_a_path_below_foremans_own_is_never_ollamas(caller: Caller, path: str) -> None:
     assert problem_of(caller.get(path))[:2] == (404, "http_error")
+
+
+def test_a_slash_at_the_end_changes_nothing(caller: Caller) -> None:
+    assert caller.get("/jobs/").json == caller.get("/jobs").json
 
 
 @pytest.mark.parametrize("path", PATHS)
