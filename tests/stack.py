@@ -19,7 +19,7 @@ from typing import Any, ClassVar, TypeVar
 
 import psycopg
 
-from foreman.embedded.probe import free_port
+from foreman.embedded.probe import free_port, get
 
 ROOT = Path(__file__).parent.parent
 READY_LIMIT_S = 40.0
@@ -232,6 +232,13 @@ class Stack:
     @classmethod
     def running(cls) -> list["Stack"]:
         return list(cls._running)
+
+
+class WebAlone(Stack):
+    """A foreman that accepts jobs and runs none: start it with `workers=0`."""
+
+    def is_ready(self) -> bool:
+        return get(f"{self.url}/healthz") is not None
 
 
 class Answer:

@@ -15,24 +15,16 @@ from collections.abc import Callable
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from foreman.embedded.probe import get
 from foreman.simulation.process import SimulationProcess
 from tests.bench.ground import DurablePostgres
 from tests.client import chat
 from tests.servers import ValkeyServer
-from tests.stack import Stack
+from tests.stack import WebAlone
 
 R = TypeVar("R")
 
 CONNECTIONS = 16
 BODY = json.dumps({"endpoint": "/api/chat", "request": chat(), "metadata": {"team": "a"}}).encode()
-
-
-class WebAlone(Stack):
-    """A foreman that accepts and runs nothing."""
-
-    def is_ready(self) -> bool:
-        return get(f"{self.url}/healthz") is not None
 
 
 def post_for(url: str, seconds: float) -> list[float]:

@@ -26,9 +26,8 @@ from foreman.simulation.process import SimulationProcess
 from foreman.store import runs
 from foreman.store.db import Database
 from foreman.store.models import Artifact
-from tests.bench.accepts import WebAlone
 from tests.integration.store.ground import Store
-from tests.stack import ROOT, Process, wait_for
+from tests.stack import ROOT, Process, WebAlone, wait_for
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of the team itself").decode()
 WORDS = "It is about the sky."

@@ -10,7 +10,7 @@ import pytest
 from foreman import client as clients
 from foreman.client import Client, Job
 from tests.client import chat
-from tests.stack import ROOT, Stack
+from tests.stack import ROOT, Stack, WebAlone
 
 
 @pytest.fixture
@@ -73,19 +73,21 @@ def test_a_cancelled_job_is_tried_again_as_a_new_one(client: Client) -> None:
     client.cancel(again.id)
 
 
-def test_ten_thousand_lines_need_no_reader_while_they_are_sent(client: Client) -> None:
-    body = {"endpoint": "/api/chat", "request": chat(), "ttl_seconds": 0.001}
+def test_ten_thousand_lines_need_no_reader_while_they_are_sent(web_alone: WebAlone) -> None:
+    body = {"endpoint": "/api/chat", "request": chat()}
 
-    lines = list(client.submit_many(body for _ in range(10_000)))
+    with Client(web_alone.url) as client:
+        lines = list(client.submit_many(body for _ in range(10_000)))
 
     assert [line.index for line in lines] == list(range(10_000))
     assert all(line.job_id and line.error is None for line in lines)
 
 
-def test_a_line_that_is_refused_carries_its_error(client: Client) -> None:
-    good = {"endpoint": "/api/chat", "request": chat(), "ttl_seconds": 0.001}
+def test_a_line_that_is_refused_carries_its_error(web_alone: WebAlone) -> None:
+    good = {"endpoint": "/api/chat", "request": chat()}
 
-    lines = list(client.submit_many([good, good | {"surprise": 1}]))
+    with Client(web_alone.url) as client:
+        lines = list(client.submit_many([good, good | {"surprise": 1}]))
 
     assert lines[0].error is None
     assert isinstance(lines[1].error, clients.Invalid)
