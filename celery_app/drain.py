@@ -1,5 +1,10 @@
 """The drain as Celery sees it: a worker bootstep, and remote-control commands that tell of it."""
 
+import logging
+import os
+import signal
+import threading
+import time
 from typing import Any
 
 from celery import bootsteps
@@ -10,6 +15,11 @@ from celery_app.puller import Puller
 from celery_app.worker import Worker
 from foreman.adapters.broker import CANCEL, model_queue
 from foreman.ids import parse_id
+from foreman.services.watchdog import LOOK_EVERY_S, Watchdog
+
+log = logging.getLogger(__name__)
+
+END_LIMIT_S = 30.0
 
 
 class DrainStep(bootsteps.StartStopStep):
@@ -22,12 +32,19 @@ class DrainStep(bootsteps.StartStopStep):
         consumer.drain = self
         self.worker: Worker = lifecycle.start_worker(consumer.app.conf.foreman, consumer.hostname)
         self.puller: Puller | None = None
+        self._watchdog = Watchdog(
+            may_take=self._may_take,
+            longest_wait_s=lambda: self.puller.plan.overlooked_s() if self.puller else 0.0,
+            reconnect=lambda: self.puller.reconnect() if self.puller else None,
+            give_up=_end_process,
+        )
+        threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
 
     def start(self, consumer: Any) -> None:
         self._close_puller()
         # Called in the puller's thread, not by way of Celery's loop: it only hands the task to the
         # pool and its event to a buffer, and the loop would have to wake up for it.
-        self.puller = Puller(self.worker, consumer.create_task_handler())
+        self.puller = Puller(self.worker, consumer.create_task_handler(), self._watchdog.taken)
         self.puller.start()
 
     def stop(self, consumer: Any) -> None:
@@ -37,10 +54,28 @@ class DrainStep(bootsteps.StartStopStep):
         """Nothing runs any more: the connection may close."""
         self._close_puller()
 
+    def _may_take(self) -> bool:
+        worker = self.worker
+        is_busy = worker.slots.running > 0 or worker.visit.is_loading
+        return self.puller is not None and worker.may_serve() and not is_busy
+
+    def _watch(self) -> None:
+        while not self.worker.is_stopping.wait(LOOK_EVERY_S):
+            try:
+                self._watchdog.turn(time.monotonic())
+            except Exception:  # the outermost loop: the next turn may do better
+                log.exception("watching failed")
+
     def _close_puller(self) -> None:
         if self.puller is not None:
             self.puller.close()
             self.puller = None
+
+
+def _end_process() -> None:
+    """The warm stop of a supervisor, and the hard one if that hangs, too."""
+    os.kill(os.getpid(), signal.SIGTERM)
+    threading.Timer(END_LIMIT_S, os._exit, (70,)).start()
 
 
 def _puller(state: Any) -> Puller | None:

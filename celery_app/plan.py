@@ -99,6 +99,16 @@ class Plan:
         """Both classes of a residency, whether they have work or not."""
         return [class_queue(queue, each) for each in JobClass]
 
+    def overlooked_s(self) -> float:
+        """How long the oldest job has waited that this target should have taken; 0.0: none."""
+        lease = self._worker.keeper.lease
+        if lease is None:
+            return 0.0
+        with self._worker.runtime.database.statement() as connection:
+            outlook = swaps.read_outlook(connection, lease.target)
+        mine = (each for each in outlook.waiting if self._may_serve(each, lease.target))
+        return max((each.wait_s for each in mine if self._is_open(each.queue)), default=0.0)
+
     def known(self) -> set[str]:
         """All Celery queues that an idle target listens to."""
         worker = self._worker

@@ -34,12 +34,18 @@ CLAIM_PATIENCE_S = 0.005
 class Puller(threading.Thread):
     """Takes messages for one worker and hands them to Celery, at most `slots` at once."""
 
-    def __init__(self, worker: Worker, hand_over: Callable[[Message], None]) -> None:
+    def __init__(
+        self,
+        worker: Worker,
+        hand_over: Callable[[Message], None],
+        on_taken: Callable[[], None],
+    ) -> None:
         super().__init__(name="puller", daemon=True)
         self._worker = worker
+        self._on_taken = on_taken
         self._hand_over = hand_over
         self._visit = worker.visit
-        self._plan = Plan(worker)
+        self.plan = Plan(worker)
         self._is_closed = threading.Event()
         self._connection: Connection | None = None
         self._inlet: Inlet
@@ -49,13 +55,13 @@ class Puller(threading.Thread):
     @property
     def decision(self) -> Decision:
         """The newest decision."""
-        return self._plan.decision
+        return self.plan.decision
 
     def queues(self) -> list[str]:
         """What this worker listens to now: the resident's queues in a visit, all queues else."""
         if self._visit.queue and self._worker.slots.running:
             return [self._visit.queue]
-        return sorted(self._plan.known())
+        return sorted(self.plan.known())
 
     def reconnect(self) -> None:
         """Drop the connection, whatever the thread is waiting for in it."""
@@ -103,9 +109,9 @@ class Puller(threading.Thread):
         slots = self._worker.runtime.targets[lease.target].spec.slots
         if not self._worker.slots.wait_for_free(slots, 1):
             return None
-        has_looked = self._plan.is_old
+        has_looked = self.plan.is_old
         if has_looked:
-            self._plan.look()
+            self.plan.look()
         return self._carry_out(has_looked)
 
     def _carry_out(self, has_looked: bool) -> Pulled | None:
@@ -114,38 +120,38 @@ class Puller(threading.Thread):
         Each turn without either leaves a queue out, so the turns are bounded.
         """
         while True:
-            decision = self._plan.decide()
+            decision = self.plan.decide()
             if decision.action is Action.CLOSE:
                 self._worker.slots.wait_for_free(1, WAKE_S)
                 return None
             if not has_looked and decision.action is not Action.TAKE:
                 # No visit ends by an old picture.
-                self._plan.look()
+                self.plan.look()
                 has_looked = True
                 continue
             if decision.queue is None:
                 return self._listen_to_all()
-            pulled = self._inlet.get(self._plan.names(decision.queue))
+            pulled = self._inlet.get(self.plan.names(decision.queue))
             if pulled is not None:
                 return pulled
             if self._worker.slots.running:
                 return self._listen_to_resident(decision.queue)
             if has_looked:
                 # Its jobs' messages are on their way, or lost: then the relay sends them again.
-                self._plan.note_empty(decision.queue)
+                self.plan.note_empty(decision.queue)
             else:
-                self._plan.look()
+                self.plan.look()
                 has_looked = True
 
     def _listen_to_resident(self, queue: str) -> Pulled | None:
         """Jobs run, and none of the same residency waits: wait for one, or for their end."""
         ends = self._changes_plan
         return self._inlet.listen(
-            self._plan.all_names(queue), until=lambda: not self._worker.slots.running or ends()
+            self.plan.all_names(queue), until=lambda: not self._worker.slots.running or ends()
         )
 
     def _listen_to_all(self) -> Pulled | None:
-        known = self._plan.known()
+        known = self.plan.known()
         if not known:
             self._worker.is_stopping.wait(WAKE_S)
             return None
@@ -155,16 +161,16 @@ class Puller(threading.Thread):
             nonlocal notice_at
             if time.monotonic() > notice_at:
                 notice_at = time.monotonic() + NOTICE_S
-                self._plan.look()
-                if self._plan.decide().action is not Action.LISTEN:
+                self.plan.look()
+                if self.plan.decide().action is not Action.LISTEN:
                     return True
-            return known != self._plan.known() or self._worker.is_stopping.is_set()
+            return known != self.plan.known() or self._worker.is_stopping.is_set()
 
         return self._inlet.listen(known, until=has_more)
 
     def _changes_plan(self) -> bool:
         """Whether a new picture is due; then the caller decides again."""
-        return self._plan.is_old or self._worker.is_stopping.is_set()
+        return self.plan.is_old or self._worker.is_stopping.is_set()
 
     # Hand over
 
@@ -173,6 +179,7 @@ class Puller(threading.Thread):
         if queue != self._visit.queue:
             self._begin_visit(queue)
         self._visit.serve()
+        self._on_taken()
         slots, task_id = self._worker.slots, str(message.headers["id"])
         settle_message, errors = message.ack_log_error, self._inlet.errors
 
@@ -186,10 +193,10 @@ class Puller(threading.Thread):
         slots.wait_for_claim(task_id, CLAIM_PATIENCE_S)
 
     def _begin_visit(self, queue: str) -> None:
-        decision = self._plan.decision
+        decision = self.plan.decision
         if decision.queue != queue:
             cause = "first" if self._visit.queue is None else "drained"
             reason = "nothing waited, and its job came first"
             decision = Decision(Action.SWAP, queue, reason, cause)
-        self._plan.decision = decision
-        self._visit.begin(queue, decision, longest_wait_s=self._plan.longest_wait_s())
+        self.plan.decision = decision
+        self._visit.begin(queue, decision, longest_wait_s=self.plan.longest_wait_s())
