@@ -135,12 +135,13 @@ def rate(made: Scene, receivers: int, count: int) -> float:
 
 
 def delays_ms(made: Scene, *, dead: int, waves: int) -> list[float]:
-    """From event to recorded delivery, of the receivers that live."""
-    alive = [f"http://127.0.0.1:{port}/ok" for port in made.ports[dead:]]
+    """From event to recorded delivery, of the fifteen that live; beside them so many are dead."""
+    alive = [f"http://127.0.0.1:{port}/ok" for port in made.ports[DEAD:]]
     silent = [f"http://127.0.0.1:{port}/silent" for port in made.ports[:dead]]
     for _ in range(waves):
         began_at = time.monotonic()
-        made.owe(silent * 4 + alive * 2)
+        made.owe(silent * 4)
+        made.owe(alive * 2)  # an event counts from the begin of its transaction
         time.sleep(max(WAVE_S - (time.monotonic() - began_at), 0))
     made.wait_for_all(",".join(url.removesuffix("/ok") for url in alive))
     return [
@@ -187,8 +188,8 @@ def _report(
         [
             ("deliveries/s, one receiver", f"{median(one):,.0f}"),
             (f"deliveries/s, {RECEIVERS} receivers", f"{median(many):,.0f}"),
-            ("ms from event to record, p95, all alive", f"{median(without):,.0f}"),
-            (f"the same with {DEAD} dead, of the others", f"{median(among):,.0f}"),
+            (f"ms from event to record, p95, {RECEIVERS - DEAD} alive", f"{median(without):,.0f}"),
+            (f"the same of them with {DEAD} dead ones beside", f"{median(among):,.0f}"),
         ],
         [
             Aim(f"≥ {RATE_AIM} deliveries/s", f"{median(one):,.0f}", median(one) >= RATE_AIM),
