@@ -98,7 +98,7 @@ def _vectors(
             engine.scheduler.unload(model)
             return [], 0, 0
         check_options(fields.get("options", {}))
-        fault = engine.faults.take(exchange.path, wanted)
+        fault = engine.faults.take(exchange.path, wanted, only_loads=not texts)
         engine.strike_before(fault, exchange, note)
         options = runner_options(fields.get("options", {}), None)
         started = time.perf_counter_ns()

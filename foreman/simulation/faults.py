@@ -40,7 +40,7 @@ class Fault:
 
     kind: FaultKind
     model: str | None = None
-    path: str | None = None  # None: every route that generates
+    path: str | None = None  # None: every request for work, whatever its route
     times: int | None = None
     after_tokens: int = 0
     seconds: float | None = None
@@ -50,7 +50,10 @@ class Fault:
         """Wait as long as this fault says."""
         self.cleared.wait(self.seconds)
 
-    def meets(self, path: str, model: str | None) -> bool:
+    def meets(self, path: str, model: str | None, *, only_loads: bool) -> bool:
+        # Who sets a fault for no path means work: foreman's own loads go through.
+        if self.path is None and only_loads:
+            return False
         if self.path not in (None, path) or (self.path is None and model is None):
             return False
         if self.model is None:
@@ -77,10 +80,12 @@ class Faults:
             raise Refused(400, "a fault strikes at least once; null: always")
         self._rules.append(Fault(**{**rule, "kind": kind}))
 
-    def take(self, path: str, model: str | None = None) -> Fault | None:
+    def take(
+        self, path: str, model: str | None = None, *, only_loads: bool = False
+    ) -> Fault | None:
         """The fault of this request, if any; `model` None: a route that generates nothing."""
         for rule in self._rules:
-            if rule.meets(path, model):
+            if rule.meets(path, model, only_loads=only_loads):
                 if rule.times is not None:
                     rule.times -= 1
                     self._rules = [r for r in self._rules if r.times != 0]

@@ -42,7 +42,7 @@ def generate(engine: Engine, exchange: Exchange, ask: Ask, voice: Voice) -> None
         check_capabilities(ask, model)
         check_options(ask.options)
         check_format(ask.format)
-        fault = engine.faults.take(exchange.path, ask.model)
+        fault = engine.faults.take(exchange.path, ask.model, only_loads=ask.is_empty)
         engine.strike_before(fault, exchange, note)
         _Speech(engine, exchange, ask, voice, note, fault).give(model)
 

@@ -119,7 +119,8 @@ def test_a_model_that_does_not_load_gets_the_targets_own_error_and_others_go_on(
 ) -> None:
     ollama = new_ollama(tokens_per_s=0, load_s=0.05, max_loaded=1)
     stack = new_stack(ollama)
-    ollama.fault("error500", model="chain-b")
+    for path in ("/api/generate", "/api/chat"):
+        ollama.fault("error500", path=path, model="chain-b")
     broken = Background(stack.url, body=chat("chain-b", stream=False))
     wait_for(lambda: [swap["cost_s"] for swap in swaps(stack)][:1] == [None])
 
