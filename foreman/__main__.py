@@ -22,6 +22,7 @@ from foreman.runtime import RelayRuntime
 from foreman.services.deliver import Pump
 from foreman.services.reap import reap
 from foreman.services.relay import Relay
+from foreman.services.retain import retain
 from foreman.simulation import ollama as simulated
 from foreman.simulation.drain import command as drain
 from foreman.store.history import recorded_arrivals
@@ -40,7 +41,7 @@ def migrate(args: argparse.Namespace) -> None:
 
 
 def relay(args: argparse.Namespace) -> None:
-    """Publish what is owed, reap what is lost, deliver webhooks, until SIGTERM."""
+    """Publish what is owed, reap what is lost, deliver webhooks, remove what is old."""
     settings = load()
     logs.configure(settings.log_level)
     stop = threading.Event()
@@ -49,18 +50,24 @@ def relay(args: argparse.Namespace) -> None:
     runtime = RelayRuntime(settings)
     log.info("relay started")
     publishing = Relay(runtime)
-    reaping = threading.Thread(
-        target=_repeat, args=(stop, "reap", REAP_EVERY_S, lambda: reap(runtime)), name="reaper"
-    )
     pump = Pump(runtime.database, runtime.webhooks, settings)
-    pumping = threading.Thread(target=pump.run, args=(stop,), name="pump")
-    for thread in (reaping, pumping):
-        thread.start()
+    retain_every_s = settings.retention_every_s
+    threads = [
+        _start("reap", _repeat, stop, "reap", REAP_EVERY_S, lambda: reap(runtime)),
+        _start("retain", _repeat, stop, "retain", retain_every_s, lambda: retain(runtime)),
+        _start("pump", pump.run, stop),
+    ]
     _repeat(stop, "publish", RELAY_EVERY_S, publishing.publish)
-    for thread in (reaping, pumping):
+    for thread in threads:
         thread.join()
     publishing.close()
     runtime.close()
+
+
+def _start(name: str, target: Callable[..., None], *arguments: object) -> threading.Thread:
+    thread = threading.Thread(target=target, args=arguments, name=name)
+    thread.start()
+    return thread
 
 
 def _repeat(stop: threading.Event, name: str, every_s: float, duty: Callable[[], object]) -> None:

@@ -19,6 +19,7 @@ from foreman.parsing import (
     broker_url,
     count,
     database_url,
+    days,
     fernet_keys,
     flag,
     largest_num_ctx,
@@ -175,6 +176,27 @@ class Settings:
     )
     max_attempts: int = setting(
         "FOREMAN_MAX_ATTEMPTS", count, "3", "runs of one job before it fails for good"
+    )
+    artifact_max_bytes: int = setting(
+        "FOREMAN_ARTIFACT_MAX",
+        size_bytes,
+        "64MiB",
+        "largest answer that is kept of a job accepted with 202; a larger one fails it",
+    )
+    retention_days: float | None = setting(
+        "FOREMAN_RETENTION_DAYS",
+        days,
+        "30",
+        "days that ended jobs are kept, with all they have, and the swaps; 0 or off: for ever",
+    )
+    sync_payload_days: float | None = setting(
+        "FOREMAN_SYNC_PAYLOAD_DAYS",
+        days,
+        "1",
+        "days that the request of an ended synchronous job is kept; 0 or off: as long as its row",
+    )
+    retention_every_s: float = setting(
+        "FOREMAN_RETENTION_EVERY", seconds, "600", "seconds between two removals of what is too old"
     )
     lease_s: float = setting(
         "FOREMAN_LEASE_S",

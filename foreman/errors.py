@@ -11,18 +11,20 @@
     │   ├── NoLiveTarget         ├── ShuttingDown
     │   ├── DatabaseUnavailable  ├── BypassFull
     │   └── QueueFull
-    ├── WaitedTooLong  504       the job was not started in time
+    ├── WaitedTooLong  504       the job was not started in time (TtlPassed)
+    ├── DeadlinePassed  504      nor did it end in time
     ├── TargetError  502         an Ollama server
     │   ├── TargetUnreachable    ├── TargetCut
     │   ├── TargetFailed         ├── AnswerUnreadable
-    │   ├── AnswerTooLarge       ├── LoadFailed
-    │   └── TargetTimeout  504   (JobTooLong)
+    │   ├── AnswerTooLarge       ├── LoadFailed  (LoadRefused)
+    │   ├── TargetRefused        └── TargetTimeout  504  (JobTooLong)
     └── StreamBroken  502        foreman's own part of a stream
         ├── WorkerLost           ├── ChannelLost
         ├── ReaderTooSlow        └── JobCancelled  499  (ClientLeft)
 
-An answer of a target (404 model not found, 400 bad option, …) is never one of these: it is passed
-on as it came. Errors of libraries are translated once, where the library is called, with `from`.
+An answer of a target (404 model not found, 400 bad option, …) to a client that waits is never one
+of these: it is passed on as it came. A job that nobody waits for fails by it: TargetRefused,
+TargetFailed. Errors of libraries are translated once, where the library is called, with `from`.
 """
 
 
@@ -127,6 +129,18 @@ class WaitedTooLong(ForemanError):
     status, code, is_permanent = 504, "waited_too_long", False
 
 
+class TtlPassed(WaitedTooLong):
+    """The job was not started within its ttl_seconds."""
+
+    code = "ttl"
+
+
+class DeadlinePassed(ForemanError):
+    """The job did not end within its deadline_seconds."""
+
+    status, code = 504, "deadline"
+
+
 class TargetError(ForemanError):
     """A target failed."""
 
@@ -146,9 +160,15 @@ class TargetCut(TargetError):
 
 
 class TargetFailed(TargetError):
-    """A target failed in the middle of its answer; the sentence is its own."""
+    """A target answered with an error, or failed in the middle of an answer, in its own words."""
 
     code = "target_failed"
+
+
+class TargetRefused(TargetError):
+    """A target refused the request, in its own words: it would refuse it again."""
+
+    code, is_permanent = "target_refused", True
 
 
 class AnswerUnreadable(TargetError):
@@ -173,6 +193,10 @@ class LoadFailed(TargetError):
     """A target could not load a model."""
 
     code = "load_failed"
+
+
+class LoadRefused(LoadFailed):
+    """A target knows the model not, or not as one that can be loaded."""
 
 
 class JobTooLong(TargetTimeout):

@@ -30,6 +30,14 @@ def seconds(text: str) -> float:
     return value
 
 
+def days(text: str) -> float | None:
+    """A number of days; None, for ever, when it is 0 or off."""
+    value = 0.0 if text == "off" else float(text)
+    if not 0 <= value <= 36500:
+        raise ValueError("must be a number of days, or off")
+    return value or None
+
+
 def count(text: str) -> int:
     value = int(text)
     if value < 1:

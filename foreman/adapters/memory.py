@@ -10,6 +10,7 @@ from foreman.adapters.target import TargetClient, TargetRequest
 from foreman.core import headers as header_rules
 from foreman.core.frames import Head
 from foreman.core.queues import canonical_name
+from foreman.core.target_words import error_words
 from foreman.core.warm import Loaded
 from foreman.errors import TargetError
 
@@ -58,14 +59,7 @@ def _post(
     head, answer = client.fetch(
         TargetRequest("POST", route, "", headers, body), silence_s=silence_s
     )
-    return head.status, "" if head.status == 200 else _words(answer)
-
-
-def _words(answer: bytes) -> str:
-    try:
-        return str(json.loads(answer)["error"])
-    except (ValueError, KeyError, TypeError):
-        return answer.decode(errors="replace").strip()[:500] or "the target gave no reason"
+    return head.status, "" if head.status == 200 else error_words(answer)
 
 
 def _loaded(entry: Mapping[str, Any], now: datetime) -> Loaded:

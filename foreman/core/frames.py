@@ -51,6 +51,7 @@ class Failure:
     status: int
     code: str
     message: str
+    is_permanent: bool = True  # another run would end so, too; not told on the channel
 
 
 def encode(frames: Iterable[Frame]) -> bytes:

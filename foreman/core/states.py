@@ -6,10 +6,10 @@ from enum import StrEnum
 class JobState(StrEnum):
     QUEUED = "queued"  # waiting in its model queue
     WORKING = "working"  # a worker holds a lease for it
-    SUCCEEDED = "succeeded"  # the target answered, whatever its status
-    FAILED = "failed"  # foreman could not bring an answer
+    SUCCEEDED = "succeeded"  # the target answered; synchronous: whatever its status
+    FAILED = "failed"  # there is no answer, or, asynchronous, the target's is an error
     CANCELLED = "cancelled"  # the client left, or asked for it
-    EXPIRED = "expired"  # not started in time
+    EXPIRED = "expired"  # not started, or not started again, in time
 
 
 class Phase(StrEnum):
@@ -21,7 +21,7 @@ class Phase(StrEnum):
 
 MOVES: dict[JobState, frozenset[JobState]] = {
     JobState.QUEUED: frozenset({JobState.WORKING, JobState.CANCELLED, JobState.EXPIRED}),
-    # Back to queued: given back by a stopping worker, or taken from a lost one.
+    # Back to queued: to be tried again, given back by a stopping worker, taken from a lost one.
     JobState.WORKING: frozenset(
         {JobState.QUEUED, JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED}
     ),

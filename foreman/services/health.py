@@ -61,7 +61,7 @@ class Health:
     def note(self, run: Run, error: ForemanError | None) -> None:
         """Learn from how a run ended."""
         self._model = run.claim.model
-        if error is None or run.sent_bytes:
+        if error is None or run.received_bytes:
             self._cuts = 0
         elif isinstance(error, TargetTimeout) and not isinstance(error, JobTooLong):
             self._fall_sick(error)

@@ -82,6 +82,9 @@ class Keeper:
                 lease_s=settings.lease_s,
                 web_silence_s=settings.web_silence_s,
             )
+            tokens = _tokens(running)
+            if tokens:
+                runs.note_progress(connection, tokens)
         self._renewed_at = began_at
         for job_id, run in running.items():
             _heed(run, renewals.get(job_id))
@@ -93,6 +96,15 @@ class Keeper:
         log.error("lease lost", extra={"target": self.lease.target if self.lease else None})
         self.lease = None
         self._runner.stop_all(WorkerLost())
+
+
+def _tokens(running: Mapping[UUID, Run]) -> dict[tuple[UUID, int], int]:
+    """How many tokens the runs have that are followed by their rows alone."""
+    return {
+        (job_id, run.claim.fence): run.sink.tokens
+        for job_id, run in running.items()
+        if run.sink.tokens is not None
+    }
 
 
 def _heed(run: Run, renewal: runs.Renewal | None) -> None:

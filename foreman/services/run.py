@@ -1,8 +1,9 @@
-"""The worker side of one job: claim it, ask the target, send its bytes to who waits, finish.
+"""The worker side of one job: claim it, ask the target, hand its bytes to the run's sink, end it.
 
-A run ends in one of these ways: the target's answer is whole (succeeded, whatever its status); the
-run was stopped from outside (cancelled, out of time, fenced off, shutting down); the target or the
-channel failed. Before any byte was handed on, a failed run goes back to its queue.
+A run ends in one of these ways: the target's answer is whole; the run was stopped from outside
+(cancelled, out of time, fenced off, shutting down); the target or the channel failed. Where the
+bytes go, and whether they are an answer, is for the sink to say: `telling` passes them to a client
+that waits, `collecting` keeps them. What the row says at the end is `ends`'.
 """
 
 import logging
@@ -10,49 +11,47 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Any, Protocol
 from uuid import UUID
 
-from foreman.adapters.channel import Outgoing
 from foreman.adapters.target import Call, TargetRequest
 from foreman.config import Settings
 from foreman.core import headers as header_rules
-from foreman.core.frames import Failure, FrameKind, Head, encode_failure, encode_head
+from foreman.core.frames import Head
 from foreman.core.reshape import Reshaped, kept_loaded, unloads_after
-from foreman.core.states import JobState, Phase
+from foreman.core.states import Phase
 from foreman.errors import (
-    ChannelLost,
-    DatabaseUnavailable,
+    DeadlinePassed,
     ForemanError,
     JobCancelled,
     JobTooLong,
-    ShuttingDown,
-    StreamBroken,
     TargetUnreachable,
-    WorkerLost,
 )
 from foreman.logs import about_job
 from foreman.runtime import WorkerRuntime
+from foreman.services.collecting import CollectedSink
+from foreman.services.ends import Ends
+from foreman.services.sink import Outcome, Sink
+from foreman.services.telling import ToldSink
 from foreman.store import runs
 
 log = logging.getLogger(__name__)
-
-# A finish that the database does not take is tried again, then left to the reaper.
-FINISH_TRIES = 5
 
 
 class Run:
     """One claimed job on its way through the target; stopped from any thread by `stop`."""
 
     def __init__(
-        self, claim: runs.Claim, target: str, call: Call, on_sent: Callable[[], None]
+        self, claim: runs.Claim, target: str, call: Call, sink: Sink, on_sent: Callable[[], None]
     ) -> None:
         self.on_sent = on_sent
         self.claim = claim
         self.target = target
         self.call = call
+        self.sink = sink
         self.started_at = time.monotonic()
-        self.sent_bytes = 0
+        self.received_bytes = 0
         self.unloads_after = False  # what was sent lets the target unload the model behind it
         self.stopped_by: ForemanError | None = None
         self._woken = threading.Event()
@@ -95,6 +94,7 @@ class Runner:
     def __init__(self, runtime: WorkerRuntime, residence: Residence) -> None:
         self._runtime = runtime
         self._residence = residence
+        self._ends = Ends(runtime.database)
         self._runs: dict[UUID, Run] = {}
         self._lock = threading.Lock()
 
@@ -116,7 +116,7 @@ class Runner:
     def stop_silent(self, error: ForemanError) -> None:
         """Stop the runs that have no byte of an answer: they can start over elsewhere."""
         for run in self.running().values():
-            if not run.sent_bytes:
+            if not run.received_bytes:
                 run.stop(error)
 
     def run(self, job_id: UUID, *, target: str, on_claim: Callable[[], None]) -> None:
@@ -138,37 +138,49 @@ class Runner:
             if claim is None:
                 log.debug("job is not waiting any more")
                 return
-            run = Run(claim, target, self._runtime.targets[target].call(), on_claim)
-            with self._lock:
-                self._runs[job_id] = run
-            try:
+            call = self._runtime.targets[target].call()
+            run = Run(claim, target, call, self._sink(claim), on_claim)
+            with self._listed(run), _stopped_at_deadline(run):
                 self._carry_out(run)
-            finally:
-                with self._lock:
-                    del self._runs[job_id]
+
+    def _sink(self, claim: runs.Claim) -> Sink:
+        if claim.web_id is None:
+            return CollectedSink(claim, limit_bytes=self._runtime.settings.artifact_max_bytes)
+        outgoing = self._runtime.senders.open(claim.web_id, claim.job_id, claim.fence)
+        return ToldSink(claim, outgoing)
+
+    @contextmanager
+    def _listed(self, run: Run) -> Iterator[None]:
+        """In the list of what runs now."""
+        with self._lock:
+            self._runs[run.claim.job_id] = run
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._runs[run.claim.job_id]
 
     def _carry_out(self, run: Run) -> None:
-        outgoing = self._open(run)
         try:
             self._residence.await_loaded(run)
-            status = _pump(run, self._body(run), outgoing, self._runtime.settings)
+            _pump(run, self._body(run), self._runtime.settings)
+            outcome = run.sink.finish()
         except ForemanError as error:
-            self._residence.note_end(run, run.stopped_by or error)
-            self._fail(run, outgoing, run.stopped_by or error)
+            cause = run.stopped_by or error
+            self._residence.note_end(run, cause)
+            if isinstance(cause, TargetUnreachable):
+                self._runtime.catalog.lose(run.target)
+            self._ends.fail(run.claim, run.sink, cause)
         else:
             self._residence.note_end(run, None)
-            _send(outgoing, FrameKind.END)
-            self._finish(run, JobState.SUCCEEDED, status=status)
-            took_s = round(time.monotonic() - run.started_at, 3)
-            facts = {"model": run.claim.model, "status": status, "bytes": run.sent_bytes}
-            log.info("run ended", extra=facts | {"seconds": took_s})
+            self._ends.succeed(run.claim, outcome)
+            _tell_end(run, outcome)
         finally:
             run.call.close()
-            if outgoing is not None:
-                outgoing.close()
+            run.sink.close()
 
     def _body(self, run: Run) -> Reshaped:
-        """The body to send; an unload is left out of it while more of the residency waits."""
+        """The request to send; an unload is left out of it while more of the residency waits."""
         claim = run.claim
         run.unloads_after = unloads_after(claim.body, claim.endpoint)
         is_kept = run.unloads_after and self._runtime.settings.keep_loaded
@@ -178,68 +190,44 @@ class Runner:
             return kept
         return Reshaped(claim.body)
 
-    def _open(self, run: Run) -> Outgoing | None:
-        claim = run.claim
-        if claim.web_id is None:
-            return None
-        return self._runtime.senders.open(claim.web_id, claim.job_id, claim.fence)
-
-    def _fail(self, run: Run, outgoing: Outgoing | None, error: ForemanError) -> None:
-        claim = run.claim
-        failure = Failure(error.status, error.code, str(error))
-        log.info("run failed", extra={"code": failure.code, "error": failure.message})
-        if isinstance(error, TargetUnreachable):
-            self._runtime.catalog.lose(run.target)
-        if isinstance(error, WorkerLost):
-            return  # fenced off: somebody else tells its end
-        if self._may_run_again(run, error) and self._give_back(claim, error.code):
-            return
-        _tell(outgoing, failure)
-        is_cancelled = isinstance(error, JobCancelled)
-        state = JobState.CANCELLED if is_cancelled else JobState.FAILED
-        self._finish(run, state, failure=failure)
-
-    def _may_run_again(self, run: Run, error: ForemanError) -> bool:
-        if run.sent_bytes or error.is_permanent or isinstance(error, StreamBroken):
-            return False
-        return run.claim.attempt < run.claim.max_attempts or isinstance(error, ShuttingDown)
-
-    def _give_back(self, claim: runs.Claim, reason: str) -> bool:
-        with self._runtime.database.statement() as connection:
-            return runs.give_back(connection, claim.job_id, claim.fence, reason=reason)
-
-    def _finish(
-        self,
-        run: Run,
-        state: JobState,
-        *,
-        status: int | None = None,
-        failure: Failure | None = None,
-    ) -> None:
-        for attempt in range(FINISH_TRIES):
-            try:
-                with self._runtime.database.statement() as connection:
-                    is_newest = runs.finish_run(
-                        connection,
-                        run.claim.job_id,
-                        run.claim.fence,
-                        state,
-                        status=status,
-                        response_bytes=run.sent_bytes,
-                        failure=failure,
-                    )
-                if not is_newest:
-                    log.warning("run was fenced off", extra={"fence": run.claim.fence})
-                return
-            except DatabaseUnavailable as error:
-                log.warning("end not recorded", extra={"try": attempt, "error": str(error)})
-                time.sleep(2**attempt * 0.1)
-
 
 def check_time(run: Run, limit_s: float) -> None:
     """Stop a run that takes longer than a job may."""
     if time.monotonic() - run.started_at > limit_s:
         run.stop(JobTooLong(f"the job ran longer than {limit_s:g} s"))
+
+
+@contextmanager
+def _stopped_at_deadline(run: Run) -> Iterator[None]:
+    """Stop the run at its job's deadline, whatever it waits for then."""
+    if run.claim.time_left_s is None:
+        yield
+        return
+    left_s = min(run.claim.time_left_s, threading.TIMEOUT_MAX)
+    timer = threading.Timer(left_s, run.stop, [DeadlinePassed()])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _pump(run: Run, wanted: Reshaped, settings: Settings) -> None:
+    """Send the request, hand on what comes back."""
+    claim, sink = run.claim, run.sink
+    asked = sink.ask(wanted.body)
+    # An answer that is made whole before it is sent is silent for as long as the job takes.
+    first_byte_s = settings.first_byte_s if asked.streams else settings.job_timeout_s
+    headers = [*claim.headers, (header_rules.JOB_ID, str(claim.job_id))]
+    request = TargetRequest("POST", claim.endpoint, claim.query, headers, asked.body)
+    head = run.call.send(request, on_sent=run.on_sent, first_byte_s=first_byte_s)
+    sink.begin(Head(head.status, header_rules.with_change(head.headers, wanted.change)))
+    for chunk in _pieces(run, head, settings.stream_buffer_bytes):
+        run.received_bytes += len(chunk)
+        sink.take(chunk)
+    if run.stopped_by is not None:
+        raise run.stopped_by
 
 
 def _pieces(run: Run, head: Head, whole_limit_bytes: int) -> Iterator[bytes]:
@@ -250,37 +238,7 @@ def _pieces(run: Run, head: Head, whole_limit_bytes: int) -> Iterator[bytes]:
     return run.call.chunks()
 
 
-def _pump(run: Run, sent: Reshaped, outgoing: Outgoing | None, settings: Settings) -> int:
-    """Send the request, pass on what comes back; returns the target's status."""
-    claim = run.claim
-    # An answer that is made whole before it is sent is silent for as long as the job takes.
-    first_byte_s = settings.first_byte_s if claim.streams else settings.job_timeout_s
-    headers = [*claim.headers, (header_rules.JOB_ID, str(claim.job_id))]
-    request = TargetRequest("POST", claim.endpoint, claim.query, headers, sent.body)
-    head = run.call.send(request, on_sent=run.on_sent, first_byte_s=first_byte_s)
-    head = Head(head.status, header_rules.with_change(head.headers, sent.change))
-    is_head_sent = False
-    for chunk in _pieces(run, head, settings.stream_buffer_bytes):
-        if not is_head_sent:
-            # With the first bytes, not before: until then the job may run again unseen.
-            _send(outgoing, FrameKind.HEAD, encode_head(head))
-            is_head_sent = True
-        run.sent_bytes += len(chunk)
-        _send(outgoing, FrameKind.DATA, chunk)
-    if run.stopped_by is not None:
-        raise run.stopped_by
-    if not is_head_sent:
-        _send(outgoing, FrameKind.HEAD, encode_head(head))
-    return head.status
-
-
-def _tell(outgoing: Outgoing | None, failure: Failure) -> None:
-    try:
-        _send(outgoing, FrameKind.ERROR, encode_failure(failure))
-    except ChannelLost as error:
-        log.warning("end not told", extra={"error": str(error)})
-
-
-def _send(outgoing: Outgoing | None, kind: FrameKind, payload: bytes = b"") -> None:
-    if outgoing is not None:
-        outgoing.send(kind, payload)
+def _tell_end(run: Run, outcome: Outcome) -> None:
+    took_s = round(time.monotonic() - run.started_at, 3)
+    facts = {"model": run.claim.model, "status": outcome.status, "bytes": outcome.response_bytes}
+    log.info("run ended", extra=facts | {"seconds": took_s})

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from foreman.adapters import memory
 from foreman.adapters.target import TargetClient
+from foreman.core.attempts import is_refusal
 from foreman.core.queues import Residency
-from foreman.errors import LoadFailed, TargetError, TargetUnreachable
+from foreman.errors import LoadFailed, LoadRefused, TargetError, TargetUnreachable
 
 log = logging.getLogger(__name__)
 
@@ -86,4 +87,5 @@ def _load(client: TargetClient, residency: Residency) -> None:
         wish["options"] = options
     status, words = memory.ask(client, residency.model, wish)
     if status != 200:
-        raise LoadFailed(f"{residency.model} was not loaded: {words}")
+        failed = LoadRefused if is_refusal(status) else LoadFailed
+        raise failed(f"{residency.model} was not loaded: {words}")

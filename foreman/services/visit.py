@@ -17,7 +17,13 @@ from foreman.core.ledger import FifoCount
 from foreman.core.queues import Residency, residency_of
 from foreman.core.states import Phase
 from foreman.core.surface import Dialect, dialect_of
-from foreman.errors import DatabaseUnavailable, ForemanError, LoadFailed, TargetError
+from foreman.errors import (
+    DatabaseUnavailable,
+    ForemanError,
+    LoadFailed,
+    LoadRefused,
+    TargetError,
+)
 from foreman.runtime import WorkerRuntime
 from foreman.services.run import Run
 from foreman.services.swap import Swapped, bring
@@ -119,8 +125,8 @@ class Visit:
     def await_loaded(self, run: Run) -> None:
         """Return once the residency is on the target; raises what stopped the run, or the load.
 
-        On its last attempt a run goes on after a failed load: the target's own answer to the
-        request is what its client gets.
+        After a load that the target refused, and on its last attempt after any failed load, a run
+        goes on: the target's own answer to the request is what its client gets.
         """
         came_at = time.monotonic() - run.claim.waited_s
         loading = self._begin_loading(run.claim)
@@ -131,7 +137,8 @@ class Visit:
         run.wait_for(loading)
         error = loading.exception()
         is_last = run.claim.attempt >= run.claim.max_attempts
-        if error is not None and not (is_last and isinstance(error, LoadFailed)):
+        goes_on = isinstance(error, LoadRefused) or (is_last and isinstance(error, LoadFailed))
+        if error is not None and not goes_on:
             raise error
         with self._runtime.database.statement() as connection:
             runs.mark_generating(connection, run.claim.job_id, run.claim.fence)

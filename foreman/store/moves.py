@@ -60,7 +60,11 @@ def move(
     changes = {"state": to.value, "seq": Job.seq + 1, **(values or {})}
     if failure is not None:
         reason = failure.code
-        changes |= {"error_code": failure.code, "error_message": str(failure())}
+        changes |= {
+            "error_code": failure.code,
+            "error_message": str(failure()),
+            "error_is_permanent": failure.is_permanent,
+        }
     if to is not JobState.WORKING:
         changes["phase"] = null()
     asked = [*_ALWAYS, *returning]

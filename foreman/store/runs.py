@@ -18,7 +18,7 @@ from sqlalchemy import (
     Select,
     Text,
     bindparam,
-    exists,
+    case,
     extract,
     func,
     literal,
@@ -29,9 +29,17 @@ from sqlalchemy import (
 )
 
 from foreman.core.frames import Failure, Headers
+from foreman.core.gather.usage import Usage
 from foreman.core.states import END_STATES, JobState, Phase, Source, can_move
+from foreman.store import columns
+from foreman.store.conditions import (
+    has_paused,
+    is_overdue,
+    is_too_late_to_start,
+    web_is_alive,
+)
 from foreman.store.fixed import FixedStatement
-from foreman.store.models import Job, Payload, WebProcess
+from foreman.store.models import Job, Payload
 from foreman.store.moves import durability, move
 
 
@@ -53,6 +61,8 @@ class Claim:
     source: Source
     streams: bool
     waited_s: float  # since it was accepted
+    keeps_stream: bool = False
+    time_left_s: float | None = None  # until its deadline
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +73,13 @@ class Renewal:
     has_listener: bool  # the web process whose client waits is alive
 
 
-def web_is_alive(silence: ColumnElement[timedelta]) -> ColumnElement[bool]:
-    """A condition on jobs: the web process whose client waits has a fresh heartbeat."""
-    seen = WebProcess.seen_at > func.now() - silence
-    return exists().where(WebProcess.id == Job.web_id, seen)
-
-
 def _claiming() -> Select[Any]:
     moved = move(
         JobState.WORKING,
         Job.id == bindparam("job_id"),
-        Job.expires_at.is_(None) | (Job.expires_at > func.now()),
+        ~is_too_late_to_start(),
+        ~is_overdue(),
+        has_paused(),
         Job.cancel_requested_at.is_(None),
         # Nobody would read what a job of a dead web process generates.
         Job.web_id.is_(None) | web_is_alive(bindparam("web_silence", type_=Interval())),
@@ -85,6 +91,8 @@ def _claiming() -> Select[Any]:
             Job.web_id,
             Job.queue,
             Job.streams,
+            Job.keeps_stream,
+            extract("epoch", Job.deadline_at - func.now()).cast(Double).label("time_left_s"),
             extract("epoch", func.now() - Job.queued_at).cast(Double).label("waited_s"),
         ),
         values={
@@ -146,6 +154,8 @@ def claim_job(
         source=Source(row.source),
         streams=row.streams,
         waited_s=row.waited_s,
+        keeps_stream=row.keeps_stream,
+        time_left_s=row.time_left_s,
     )
 
 
@@ -175,10 +185,9 @@ def _ending(to: JobState) -> Select[Any]:
         values={
             "status": bindparam("status"),
             "response_bytes": bindparam("response_bytes"),
-            "error_code": bindparam("error_code"),
-            "error_message": bindparam("error_message"),
             "lease_until": null(),
-        },
+        }
+        | {name: bindparam(name) for name in columns.ERROR + columns.USAGE},
     )
     return moved.read(moved.jobs.c.id, durability(moved.jobs.c.source))
 
@@ -206,6 +215,7 @@ def finish_run(
     *,
     status: int | None = None,
     response_bytes: int | None = None,
+    usage: Usage | None = None,
     failure: Failure | None = None,
 ) -> bool:
     """End a run; False when it is not the newest any more."""
@@ -215,22 +225,49 @@ def finish_run(
         "status": status,
         "response_bytes": response_bytes,
         "why": failure.code if failure else None,
-        "error_code": failure.code if failure else None,
-        "error_message": failure.message if failure else None,
     }
+    values |= columns.error_values(failure) | columns.usage_values(usage or Usage())
     return _FINISH[to].run(connection, values).first() is not None
 
 
-def give_back(connection: Connection, job_id: UUID, fence: int, *, reason: str) -> bool:
-    """Queue a working job again, for the relay to publish.
+def give_back(
+    connection: Connection,
+    job_id: UUID,
+    fence: int,
+    *,
+    reason: str,
+    pause_s: float | None = None,
+    failure: Failure | None = None,
+    is_counted: bool = True,
+) -> bool:
+    """Queue a working job again, for the relay to publish after `pause_s`.
 
-    False when it is not this run's any more, or when nobody wants it: then it has to end.
+    `failure` is told as its newest error; `is_counted`: the run was one of its attempts. False when
+    the job is not this run's any more, or when nobody wants it: then it has to end.
     """
-    changes = {"published_at": null(), "lease_until": null()}
+    cleared = ("published_at", "lease_until", "ready_at", "output_tokens")
+    changes: dict[str, Any] = dict.fromkeys(cleared, null())
+    if pause_s is not None:
+        changes["ready_at"] = func.now() + timedelta(seconds=pause_s)
+    if failure is not None:
+        changes |= columns.error_values(failure)
+    if not is_counted:
+        changes["attempt"] = Job.attempt - 1
     wanted = Job.cancel_requested_at.is_(None)
     moved = move(JobState.QUEUED, *_this_run(), wanted, reason=reason, values=changes)
     values = {"this_job": job_id, "this_fence": fence}
     return connection.execute(moved.read(), values).first() is not None
+
+
+def note_progress(connection: Connection, tokens: Mapping[tuple[UUID, int], int]) -> None:
+    """Write how many tokens these runs (job id, fence) have brought so far."""
+    so_far = case({job_id: count for (job_id, _), count in tokens.items()}, value=Job.id)
+    statement = (
+        update(Job)
+        .where(Job.state == JobState.WORKING, tuple_(Job.id, Job.fence).in_(list(tokens)))
+        .values(output_tokens=so_far)
+    )
+    connection.execute(statement)
 
 
 def mark_generating(connection: Connection, job_id: UUID, fence: int) -> None:

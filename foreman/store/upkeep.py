@@ -23,10 +23,23 @@ from sqlalchemy import (
 from foreman.core.drain import Waiting
 from foreman.core.queues import JobClass, Wakeup, class_queue
 from foreman.core.states import JobState, Source
-from foreman.errors import ClientLeft, ForemanError, JobCancelled, WaitedTooLong, WorkerLost
+from foreman.errors import (
+    ClientLeft,
+    DeadlinePassed,
+    ForemanError,
+    JobCancelled,
+    TtlPassed,
+    WaitedTooLong,
+    WorkerLost,
+)
+from foreman.store.conditions import (
+    has_paused,
+    is_overdue,
+    is_too_late_to_start,
+    web_is_alive,
+)
 from foreman.store.models import Job
 from foreman.store.moves import move
-from foreman.store.runs import web_is_alive
 
 # A message that was sent and not claimed is looked for again after 15 s, 30 s, … at most 15 min.
 REPUBLISH_FIRST_S = 15
@@ -36,8 +49,7 @@ BATCH = 500
 
 def is_ready() -> ColumnElement[bool]:
     """A condition on jobs: queued, and not in the pause before another attempt."""
-    has_paused = or_(Job.ready_at.is_(None), Job.ready_at <= func.now())
-    return and_(Job.state == JobState.QUEUED, has_paused)
+    return and_(Job.state == JobState.QUEUED, has_paused())
 
 
 def waiting_queues(connection: Connection) -> list[Waiting]:
@@ -143,7 +155,11 @@ def _reap(
     chosen = select(Job.id).where(*conditions).limit(BATCH).with_for_update(skip_locked=True)
     asked = (Job.web_id, Job.model)
     if to is JobState.QUEUED:
-        changes: dict[str, Any] = {"lease_until": None, "published_at": None}
+        changes: dict[str, Any] = {
+            "lease_until": None,
+            "published_at": None,
+            "output_tokens": None,
+        }
         moved = move(to, Job.id.in_(chosen), reason=failure.code, returning=asked, values=changes)
     else:
         # A newer fence than any run's: what a lost worker may still send is not believed.
@@ -167,13 +183,25 @@ def reap_abandoned(connection: Connection, *, web_silence_s: float) -> list[Reap
 
 
 def reap_expired(connection: Connection) -> list[Reaped]:
-    """Expire jobs that were not started in time."""
-    late = and_(Job.state == JobState.QUEUED, Job.expires_at < func.now())
-    return _reap(connection, JobState.EXPIRED, late, failure=WaitedTooLong)
+    """Expire jobs that were not started in time, and those whose deadline found them waiting.
+
+    A job has no way from queued to failed: its deadline expires it there, and fails it at work.
+    """
+    queued = Job.state == JobState.QUEUED
+    late = and_(queued, is_too_late_to_start())
+    unheard = _reap(
+        connection, JobState.EXPIRED, late, Job.source == Source.SYNC, failure=WaitedTooLong
+    )
+    unstarted = _reap(connection, JobState.EXPIRED, late, failure=TtlPassed)
+    overdue = _reap(connection, JobState.EXPIRED, queued, is_overdue(), failure=DeadlinePassed)
+    return unheard + unstarted + overdue
 
 
 def reap_stalled(connection: Connection) -> list[Reaped]:
-    """End or queue again the jobs whose lease ran out: cancelled ones, hopeless ones, the rest."""
+    """End or queue again the jobs whose lease ran out.
+
+    Cancelled ones are cancelled, those past their deadline and hopeless ones fail, the rest wait.
+    """
     stalled = and_(Job.state == JobState.WORKING, Job.lease_until < func.now())
     cancelled = _reap(
         connection,
@@ -182,8 +210,9 @@ def reap_stalled(connection: Connection) -> list[Reaped]:
         Job.cancel_requested_at.is_not(None),
         failure=JobCancelled,
     )
+    overdue = _reap(connection, JobState.FAILED, stalled, is_overdue(), failure=DeadlinePassed)
     # A client that has bytes of the lost run cannot be given those of another.
     hopeless = or_(Job.answering_at.is_not(None), Job.attempt >= Job.max_attempts)
     failed = _reap(connection, JobState.FAILED, stalled, hopeless, failure=WorkerLost)
     queued = _reap(connection, JobState.QUEUED, stalled, failure=WorkerLost)
-    return cancelled + failed + queued
+    return cancelled + overdue + failed + queued

@@ -107,13 +107,14 @@ class Ground:
                 ways[PROXY] = running.enter_context(_proxy(target))
             for name in (REDIS, RABBITMQ):
                 if name in names:
-                    stack = running.enter_context(self._stack(name, target, slots))
+                    stack = running.enter_context(self.stack(name, target, slots))
                     ways[name] = self._way(name, stack)
             for way in ways.values():
                 way.pids["target"] = target.pid
             yield Scene({name: ways[name] for name in names}, tokens)
 
-    def _stack(self, name: str, target: SimulationProcess, slots: int) -> Stack:
+    def stack(self, name: str, target: SimulationProcess, slots: int) -> Stack:
+        """A foreman on this broker over this target, to be started."""
         return self._stack_type(
             database_url=self.postgres.create_database(),
             broker_url=self._broker_url(name),

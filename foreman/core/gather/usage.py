@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
-from foreman.core.go_json import Fields, fields, integer
+from foreman.core.go_json import Fields, fields, integer, read
 
 _NS_PER_S = 1e9
+# A last line is longer only when it has a context of many thousand tokens.
+_LINE_LIMIT_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,20 @@ def usage_in(answer: Fields) -> Usage:
         eval_s=_seconds(answer.get("eval_duration")),
         total_s=_seconds(answer.get("total_duration")),
     )
+
+
+def usage_at_end(tail: bytes) -> Usage:
+    """The usage that the last line of an answer tells: of NDJSON, or of a whole body.
+
+    `tail` is the end of the answer; when it has not all of the line, nothing is told.
+    """
+    line = tail.rstrip().rpartition(b"\n")[2]
+    if not line.startswith(b"{") or len(line) > _LINE_LIMIT_BYTES:
+        return Usage()
+    try:
+        return usage_in(fields(read(line)))
+    except ValueError:
+        return Usage()
 
 
 def _first(*values: object) -> int | None:

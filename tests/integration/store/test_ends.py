@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import event
 
-from foreman.core.states import END_STATES, JobState
+from foreman.core.states import END_STATES, JobState, Source
 from foreman.ids import new_id
 from foreman.store import jobs, runs, upkeep
 from foreman.store.runs import Claim
@@ -113,7 +113,9 @@ def test_an_unknown_job_does_not_expire(store: Store) -> None:
 
 
 def test_an_expired_job_says_the_same_whoever_noticed(store: Store) -> None:
-    by_web, by_reaper = store.queued(wait_s=60.0), store.queued(wait_s=60.0)
+    by_web, by_reaper = (
+        store.queued(wait_s=60.0, source=Source.SYNC, web_id=store.web()) for _ in range(2)
+    )
     store.sql("UPDATE jobs SET expires_at = now() - interval '1 ms'")
 
     store.do(jobs.expire_job, by_web.id)

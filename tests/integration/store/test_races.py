@@ -7,6 +7,8 @@ import pytest
 from foreman.core.states import JobState
 from foreman.ids import new_id
 from foreman.store import jobs, runs, targets
+from foreman.store.produced import Produced, keep_artifacts
+from foreman.store.runs import Claim
 from tests.integration.store.ground import LEASE_S, Store, race
 
 ROUNDS = 50
@@ -56,6 +58,51 @@ def test_a_finish_and_a_reaper_agree_on_the_end(store: Store) -> None:
         assert finished is not bool(reaped)
         end = "succeeded" if finished else "failed"
         assert [state for _, state, _ in store.events(claim.job_id)] == ["queued", "working", end]
+
+
+def test_a_finish_a_cancel_and_a_reaper_agree_on_one_end(store: Store) -> None:
+    result = Produced("response.json", "application/json", b"{}")
+    for _ in range(ROUNDS):
+        claim = store.stalled(max_attempts=1)
+
+        def finish(claim: Claim = claim) -> bool:
+            with store.database.transaction() as connection:
+                return keep_artifacts(
+                    connection, claim.job_id, claim.fence, [result]
+                ) and runs.finish_run(connection, claim.job_id, claim.fence, JobState.SUCCEEDED)
+
+        finished, told, reaped = race(
+            finish, partial(store.do, jobs.cancel_job, claim.job_id, reason="asked"), store.reap
+        )
+
+        row = store.row(claim.job_id)
+        ends = {"succeeded"} if finished else {"failed", "cancelled"}
+        assert row["state"] in ends
+        assert bool(reaped) is not finished
+        assert told in (JobState.WORKING, row["state"])
+        assert [state for _, state, _ in store.events(claim.job_id)] == [
+            "queued", "working", row["state"],
+        ]  # fmt: skip
+        kept = store.sql("SELECT fence FROM artifacts WHERE job_id = :id", id=claim.job_id)
+        assert kept == ([{"fence": claim.fence}] if finished else [])
+
+
+def test_a_retry_and_a_cancel_agree_on_the_end(store: Store) -> None:
+    for _ in range(ROUNDS):
+        claim = store.working()
+        fence = claim.fence
+
+        given_back, told = race(
+            partial(store.do, runs.give_back, claim.job_id, fence, reason="target_cut"),
+            partial(store.do, jobs.cancel_job, claim.job_id, reason="asked"),
+        )
+
+        # Cancelled in the queue, or left to its worker, which cannot give it back any more.
+        state = store.state(claim.job_id)
+        assert (given_back, told, state) in (
+            (True, JobState.CANCELLED, JobState.CANCELLED),
+            (False, JobState.WORKING, JobState.WORKING),
+        )
 
 
 def test_two_reapers_share_the_work_and_double_none(store: Store) -> None:

@@ -1,0 +1,111 @@
+"""What is too old is removed, and nothing else."""
+
+from foreman.core.states import JobState, Source
+from foreman.store import retention, runs
+from foreman.store.produced import Produced, keep_artifacts
+from foreman.store.runs import Claim
+from tests.integration.store.ground import Store, race
+
+PARTS = ("payloads", "events", "artifacts", "idempotency_keys")
+
+
+def ended(store: Store, days_ago: float, source: Source = Source.ASYNC) -> Claim:
+    """A job that was made and has ended so long ago, with all that a job can have."""
+    claim = store.working(source=source)
+    with store.database.transaction() as connection:
+        body = Produced("response.json", "application/json", b"{}")
+        keep_artifacts(connection, claim.job_id, claim.fence, [body])
+        runs.finish_run(connection, claim.job_id, claim.fence, JobState.SUCCEEDED)
+    store.sql(
+        "INSERT INTO idempotency_keys (key, fingerprint, job_id) VALUES (:key, '', :id)",
+        key=str(claim.job_id),
+        id=claim.job_id,
+    )
+    age(store, claim, days_ago)
+    return claim
+
+
+def age(store: Store, claim: Claim, days: float) -> None:
+    ago = f"now() - interval '{days} days'"
+    store.sql(
+        f"UPDATE jobs SET created_at = {ago},"
+        f" ended_at = CASE WHEN ended_at IS NULL THEN NULL ELSE {ago} END WHERE id = :id",
+        id=claim.job_id,
+    )
+
+
+def left(store: Store, table: str) -> int:
+    return int(store.sql(f"SELECT count(*) FROM {table}")[0]["count"])
+
+
+def test_an_old_job_goes_with_all_it_had(store: Store) -> None:
+    ended(store, days_ago=31)
+    young = ended(store, days_ago=29)
+
+    assert store.do(retention.remove_jobs, older_than_days=30) == 1
+
+    assert [row["id"] for row in store.sql("SELECT id FROM jobs")] == [young.job_id]
+    assert {table: left(store, table) for table in PARTS} == {
+        "payloads": 1, "events": 3, "artifacts": 1, "idempotency_keys": 1,
+    }  # fmt: skip
+
+
+def test_a_job_that_has_not_ended_is_kept_whatever_its_age(store: Store) -> None:
+    age(store, store.working(), 400)
+
+    assert store.do(retention.remove_jobs, older_than_days=30) == 0
+
+
+def test_a_job_is_kept_from_its_end_on(store: Store) -> None:
+    claim = ended(store, days_ago=400)
+    store.set(claim.job_id, "ended_at = now() - interval '1 day'")
+
+    assert store.do(retention.remove_jobs, older_than_days=30) == 0
+
+
+def test_a_fraction_of_a_day_is_one(store: Store) -> None:
+    ended(store, days_ago=0.2)
+
+    assert store.do(retention.remove_jobs, older_than_days=0.25) == 0
+    assert store.do(retention.remove_jobs, older_than_days=0.1) == 1
+
+
+def test_the_request_of_an_old_synchronous_job_goes_and_its_row_stays(store: Store) -> None:
+    old = ended(store, 2, Source.SYNC)
+    others = [ended(store, 0.5, Source.SYNC), ended(store, 2), store.working(source=Source.SYNC)]
+
+    assert store.do(retention.remove_sync_payloads, older_than_days=1) == 1
+
+    kept = {row["job_id"] for row in store.sql("SELECT job_id FROM payloads")}
+    assert kept == {each.job_id for each in others}
+    assert store.state(old.job_id) is JobState.SUCCEEDED
+    assert store.do(retention.remove_sync_payloads, older_than_days=1) == 0
+
+
+def test_old_lines_of_the_ledger_go(store: Store) -> None:
+    store.sql(
+        "INSERT INTO swaps (target, to_queue, reason, jobs_served, at)"
+        " SELECT 'gpu', 'q', 'first', 0, now() - days * interval '1 day'"
+        " FROM generate_series(1, 40) days"
+    )
+
+    assert store.do(retention.remove_swaps, older_than_days=30.5) == 10
+    assert left(store, "swaps") == 30
+
+
+def test_many_go_a_batch_at_a_time_and_two_that_remove_do_not_wait(store: Store) -> None:
+    store.sql(
+        "INSERT INTO jobs (id, source, endpoint, model, queue, state, max_attempts,"
+        " created_at, ended_at) SELECT gen_random_uuid(), 'sync', '/api/chat', 'm', 'q',"
+        " 'succeeded', 1, now() - interval '40 days', now() - interval '40 days'"
+        " FROM generate_series(1, 1200)"
+    )
+
+    def turn() -> int:
+        return store.do(retention.remove_jobs, older_than_days=30)
+
+    removed = race(turn, turn)
+
+    assert all(0 < count <= retention.BATCH for count in removed)
+    assert turn() <= retention.BATCH
+    assert left(store, "jobs") < 1200 - sum(removed)
