@@ -22,6 +22,7 @@ from sqlalchemy import (
     extract,
     func,
     literal,
+    literal_column,
     null,
     or_,
     tuple_,
@@ -197,6 +198,8 @@ def _this_run() -> tuple[ColumnElement[bool], ...]:
         # Not the columns' names: SQLAlchemy would also set a column that a parameter is named for.
         Job.id == bindparam("this_job"),
         Job.fence == bindparam("this_fence"),
+        # A queued job may be cancelled, but not by a run that gave it back.
+        Job.state == literal_column(f"'{JobState.WORKING}'"),
     )
 
 

@@ -105,6 +105,16 @@ def test_a_retry_and_a_cancel_agree_on_the_end(store: Store) -> None:
         )
 
 
+@pytest.mark.parametrize("end", [JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED])
+def test_a_run_that_gave_its_job_back_cannot_end_it(store: Store, end: JobState) -> None:
+    claim = store.working()
+    store.do(runs.give_back, claim.job_id, claim.fence, reason="shutting_down")
+
+    assert not store.do(runs.finish_run, claim.job_id, claim.fence, end)
+
+    assert store.state(claim.job_id) is JobState.QUEUED
+
+
 def test_two_reapers_share_the_work_and_double_none(store: Store) -> None:
     stalled = {store.stalled().job_id for _ in range(ROUNDS)}
 
