@@ -19,7 +19,7 @@ from foreman.core.drain import (
 from foreman.core.outlook import Costs, line_of
 from foreman.core.queues import JobClass, Residency, class_queue
 from foreman.services.outlook import rules_of
-from foreman.store import swaps
+from foreman.store import swaps, upkeep
 
 # How old the picture may be that decides whether a visit goes on; its waits are 30 s and more.
 LOOK_EVERY_S = 0.25
@@ -98,6 +98,11 @@ class Plan:
     def all_names(self, queue: str) -> list[str]:
         """Both classes of a residency, whether they have work or not."""
         return [class_queue(queue, each) for each in JobClass]
+
+    def has_waiting(self, queue: str) -> bool:
+        """Whether any job of a residency waits, at this moment."""
+        with self._worker.runtime.database.statement() as connection:
+            return upkeep.has_waiting(connection, queue)
 
     def overlooked_s(self) -> float:
         """How long the oldest job has waited that this target should have taken; 0.0: none."""

@@ -177,6 +177,10 @@ class Puller(threading.Thread):
     def _hand(self, name: str, message: Message) -> None:
         queue = residency_queue(name)
         if queue != self._visit.queue:
+            if not self.plan.has_waiting(queue):
+                # Of a job that was cancelled or has expired: no reason to leave the resident.
+                message.ack_log_error(log, self._inlet.errors)
+                return
             self._begin_visit(queue)
         self._visit.serve()
         self._on_taken()

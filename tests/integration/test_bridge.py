@@ -139,7 +139,7 @@ def test_a_client_that_leaves_while_the_target_is_silent_is_noticed(
 ) -> None:
     ollama.fault("stall_before", times=1)
     with stream(stack.url, body=chat(stream=False)) as opened:
-        wait_for(lambda: _last_job(stack)["state"] == "working")
+        wait_for(lambda: _last_job(stack)["phase"] == "generating")
 
         opened.leave()
 

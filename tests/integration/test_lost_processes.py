@@ -15,7 +15,7 @@ def test_a_job_whose_worker_died_before_the_first_byte_is_served_by_the_next(
     stack = new_stack(ollama, workers=2)
     ollama.fault("stall_before", times=1)
     waiting = Background(stack.url)
-    wait_for(lambda: [job for job in stack.jobs() if job["state"] == "working"])
+    wait_for(lambda: [job for job in stack.jobs() if job["phase"] == "generating"])
 
     stack.processes[_busy_worker(stack.jobs()[0])].kill()
 
@@ -85,7 +85,7 @@ def test_a_worker_that_stops_gives_back_what_did_not_answer_yet(
     stack = new_stack(ollama, workers=2, settings={"FOREMAN_SHUTDOWN_S": "1"})
     ollama.fault("stall_before", times=1)
     waiting = Background(stack.url)
-    wait_for(lambda: [job for job in stack.jobs() if job["state"] == "working"])
+    wait_for(lambda: [job for job in stack.jobs() if job["phase"] == "generating"])
 
     stack.processes[_busy_worker(stack.jobs()[0])].stop()
 

@@ -162,6 +162,23 @@ def test_a_worker_that_starts_finds_what_its_target_has_loaded(
     assert len(swaps(stack)) == 1
 
 
+def test_messages_of_cancelled_jobs_do_not_end_a_visit(
+    new_stack: NewStack, new_ollama: NewOllama
+) -> None:
+    ollama = new_ollama(load_s=0.05, tokens_per_s=40)
+    stack = new_stack(ollama)
+    with stream(stack.url) as opened:
+        opened.read_line()
+        for _ in range(3):
+            with stream(stack.url, body=chat("chain-b")) as other:
+                other.leave()
+        wait_for(lambda: [job["state"] for job in stack.jobs()][1:] == ["cancelled"] * 3)
+        opened.rest()
+
+    assert stack.post("/api/chat", chat(stream=False)).status == 200
+    assert [swap["to_queue"] for swap in swaps(stack)] == ["model.chain-a%3Alatest"]
+
+
 @pytest.mark.parametrize("wanted", ["gpu1", "gpu2"])
 def test_a_request_may_name_the_target_that_runs_it(
     new_stack: NewStack, new_ollama: NewOllama, wanted: str
