@@ -19,6 +19,13 @@ def client(shared_stack: Stack) -> Iterator[Client]:
         yield client
 
 
+@pytest.fixture
+def idle_client(web_alone: WebAlone) -> Iterator[Client]:
+    """A client whose jobs nobody runs."""
+    with Client(web_alone.url, name="tests") as client:
+        yield client
+
+
 def submit(client: Client, **more: object) -> Job:
     return client.submit("/api/chat", chat(options={"num_predict": 3}), **more)  # type: ignore[arg-type]  # any of them
 
@@ -36,41 +43,41 @@ def test_a_job_is_submitted_waited_for_and_listed(client: Client) -> None:
     assert [each.state for each in client.events(job.id)] == ["queued", "working", "succeeded"]
 
 
-def test_the_same_key_is_the_same_job(client: Client) -> None:
-    first, second = (submit(client, key="client-key") for _ in range(2))
+def test_the_same_key_is_the_same_job(idle_client: Client) -> None:
+    first, second = (submit(idle_client, key="client-key") for _ in range(2))
 
     assert first.id == second.id
-    client.cancel(first.id)
+    idle_client.cancel(first.id)
 
 
-def test_a_job_that_does_not_end_in_time_is_handed_back(client: Client) -> None:
-    job = submit(client, priority="batch", target="gpu")
+def test_a_job_that_does_not_end_in_time_is_handed_back(idle_client: Client) -> None:
+    job = submit(idle_client, priority="batch", target="gpu")
 
     with pytest.raises(clients.StillRunning) as raised:
-        client.wait(job.id, limit_s=0)
+        idle_client.wait(job.id, limit_s=0)
 
     assert raised.value.job.id == job.id
-    client.cancel(job.id)
+    idle_client.cancel(job.id)
 
 
-def test_a_job_without_a_result_says_how_it_ended(client: Client) -> None:
-    job = submit(client, ttl_seconds=600)
-    client.cancel(job.id)
+def test_a_job_without_a_result_says_how_it_ended(idle_client: Client) -> None:
+    job = submit(idle_client, ttl_seconds=600)
+    idle_client.cancel(job.id)
 
     with pytest.raises(clients.Unsuccessful) as raised:
-        client.result(client.wait(job.id, limit_s=10).id)
+        idle_client.result(idle_client.wait(job.id, limit_s=10).id)
 
     assert raised.value.job.state == "cancelled"
 
 
-def test_a_cancelled_job_is_tried_again_as_a_new_one(client: Client) -> None:
-    job = submit(client)
-    client.cancel(job.id)
+def test_a_cancelled_job_is_tried_again_as_a_new_one(idle_client: Client) -> None:
+    job = submit(idle_client)
+    idle_client.cancel(job.id)
 
-    again = client.retry(job.id)
+    again = idle_client.retry(job.id)
 
     assert (again.retry_of, again.state) == (job.id, "queued")
-    client.cancel(again.id)
+    idle_client.cancel(again.id)
 
 
 def test_ten_thousand_lines_need_no_reader_while_they_are_sent(web_alone: WebAlone) -> None:
@@ -94,16 +101,16 @@ def test_a_line_that_is_refused_carries_its_error(web_alone: WebAlone) -> None:
     assert lines[1].error.field == "surprise"
 
 
-def test_errors_are_of_one_tree(client: Client) -> None:
+def test_errors_are_of_one_tree(idle_client: Client) -> None:
     with pytest.raises(clients.NotFound):
-        client.job("01890000-0000-7000-8000-000000000001")
+        idle_client.job("01890000-0000-7000-8000-000000000001")
     with pytest.raises(clients.Invalid) as raised:
-        client.submit("/api/chat", {"model": "not-here"})
+        idle_client.submit("/api/chat", {"model": "not-here"})
     assert (raised.value.code, raised.value.field) == ("model_not_found", "request.model")
-    job = submit(client)
+    job = submit(idle_client)
     with pytest.raises(clients.Conflict):
-        client.retry(job.id)
-    client.cancel(job.id)
+        idle_client.retry(job.id)
+    idle_client.cancel(job.id)
     with pytest.raises(clients.Unreachable):
         Client("http://127.0.0.1:9").job(job.id)
     for error in (clients.NotFound, clients.Invalid, clients.Conflict, clients.Unreachable):
@@ -154,15 +161,15 @@ def test_the_command_line_submits_waits_and_shows(shared_stack: Stack) -> None:
     assert job["id"] in listed
 
 
-def test_the_command_line_cancels_and_says_what_is_wrong(shared_stack: Stack) -> None:
+def test_the_command_line_cancels_and_says_what_is_wrong(web_alone: WebAlone) -> None:
     given = ("--model", "chain-a", "hi")
-    job_id = command(shared_stack, "jobs", "submit", *given).stdout.split()[0]
+    job_id = command(web_alone, "jobs", "submit", *given).stdout.split()[0]
 
-    assert "cancelled" in command(shared_stack, "jobs", "cancel", job_id).stdout
-    failed = command(shared_stack, "jobs", "wait", job_id, status=1)
+    assert "cancelled" in command(web_alone, "jobs", "cancel", job_id).stdout
+    failed = command(web_alone, "jobs", "wait", job_id, status=1)
     assert "cancelled" in failed.stderr
-    again = command(shared_stack, "jobs", "retry", job_id, "--json").stdout
-    command(shared_stack, "jobs", "cancel", json.loads(again)["id"])
-    wrong = command(shared_stack, "jobs", "submit", "--model", "not-here", "hi", status=1)
+    again = command(web_alone, "jobs", "retry", job_id, "--json").stdout
+    command(web_alone, "jobs", "cancel", json.loads(again)["id"])
+    wrong = command(web_alone, "jobs", "submit", "--model", "not-here", "hi", status=1)
     assert "model_not_found" in wrong.stderr
     assert "Traceback" not in wrong.stderr
