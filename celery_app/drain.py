@@ -102,12 +102,21 @@ def active_queues(state: Any) -> list[dict[str, Any]]:
 
 @control.inspect_command(name="drain")
 def inspect_drain(state: Any) -> dict[str, Any]:
-    """What this worker's target serves, how much of it, and why."""
+    """What this worker's target serves, since when, what waits, what is next and why."""
     worker, puller = state.consumer.drain.worker, _puller(state)
-    lease = worker.keeper.lease
+    lease, visit = worker.keeper.lease, worker.visit
+    decision = puller.decision if puller else None
     return {
         "target": lease.target if lease else None,
+        "sick_of": worker.health.sick_of,
+        "resident_queue": visit.queue,
+        "is_loading": visit.is_loading,
+        "dwell_s": round(visit.dwell_s, 3),
+        "swap_s": visit.swap_s,
+        "jobs_served": visit.jobs_served,
         "running": [str(job_id) for job_id in worker.runner.running()],
-        "resident_queue": worker.visit.queue,
-        "reason": puller.decision.reason if puller else "not started",
+        "waiting": puller.plan.counts() if puller else {},
+        "next": decision.action if decision else None,
+        "next_queue": decision.queue if decision else None,
+        "reason": decision.reason if decision else "not started",
     }

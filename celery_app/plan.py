@@ -49,10 +49,11 @@ class Plan:
         with self._worker.runtime.database.statement() as connection:
             self._outlook = swaps.read_outlook(connection, lease.target)
         self._looked_at = time.monotonic()
-        self._waiting, self._empty = defaultdict(list), set()
+        mine: dict[str, list[Waiting]] = defaultdict(list)
         for each in self._outlook.waiting:
             if self._may_serve(each, lease.target):
-                self._waiting[each.queue].append(each)
+                mine[each.queue].append(each)
+        self._waiting, self._empty = mine, set()  # at once: other threads read it, too
 
     def decide(self) -> Decision:
         """Decide anew, by the picture that is here."""
@@ -98,6 +99,10 @@ class Plan:
     def all_names(self, queue: str) -> list[str]:
         """Both classes of a residency, whether they have work or not."""
         return [class_queue(queue, each) for each in JobClass]
+
+    def counts(self) -> dict[str, int]:
+        """How many jobs wait in each Celery queue, by the newest picture."""
+        return {each.name: each.count for waiting in self._waiting.values() for each in waiting}
 
     def has_waiting(self, queue: str) -> bool:
         """Whether any job of a residency waits, at this moment."""
