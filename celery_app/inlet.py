@@ -5,7 +5,7 @@ arrives at once. The two brokers differ here and nowhere else in the worker.
 """
 
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -31,6 +31,7 @@ class Inlet:
         self._declared: set[str] = set()
         self._pulling: Any = connection.channel()
         self._parking: Any = connection.channel()
+        self._parked: Consumer | None = None
         self._is_unsettled = False
         self._beat_at = 0.0
 
@@ -39,8 +40,11 @@ class Inlet:
         """What a lost connection raises."""
         return tuple(self._connection.connection_errors)
 
-    def get(self, names: Iterable[str]) -> Pulled | None:
+    def get(self, names: Sequence[str]) -> Pulled | None:
         """The first message of the first of these queues that has one."""
+        if not names:
+            return None
+        self.release()
         if self._is_unsettled:
             settle(self._connection, self._settings)
             self._is_unsettled = False
@@ -52,7 +56,12 @@ class Inlet:
         return None
 
     def listen(self, names: Collection[str], *, until: Callable[[], bool]) -> Pulled | None:
-        """Consume from these queues until the first message, or until `until` says so."""
+        """Consume from these queues until the first message, or until `until` says so.
+
+        After a message the caller hands it on first and then calls `release`: to cancel dozens of
+        consumers takes milliseconds.
+        """
+        self.release()
         got: list[Message] = []
 
         def receive(message: Message) -> None:
@@ -73,14 +82,21 @@ class Inlet:
         # the next one wait for the acknowledgement of the last.
         per_channel = not self._connection.qos_semantics_matches_spec
         consumer.qos(prefetch_count=0 if self._settings.is_redis else 1, apply_global=per_channel)
+        self._parked = consumer
         consumer.consume()
-        try:
-            while not (got or until()):
-                self._drain_events(WAKE_S)
-        finally:
-            consumer.cancel()
-        self._is_unsettled = not got
-        return (str(got[0].delivery_info["routing_key"]), got[0]) if got else None
+        while not (got or until()):
+            self._drain_events(WAKE_S)
+        if got:
+            return str(got[0].delivery_info["routing_key"]), got[0]
+        self.release()
+        self._is_unsettled = True
+        return None
+
+    def release(self) -> None:
+        """Let the consumers of the last `listen` go; what reaches them yet goes back."""
+        parked, self._parked = self._parked, None
+        if parked is not None:
+            parked.cancel()
 
     def keep_alive(self) -> None:
         """Read the broker's own heartbeats, now and then; to be called all the time."""

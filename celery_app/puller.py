@@ -95,6 +95,7 @@ class Puller(threading.Thread):
             pulled = None if self._worker.is_stopping.is_set() else self._next()
             if pulled is not None:
                 self._hand(*pulled)
+                self._inlet.release()
             elif self._worker.is_stopping.is_set():
                 self._is_closed.wait(WAKE_S)
             self._inlet.keep_alive()
@@ -145,10 +146,10 @@ class Puller(threading.Thread):
 
     def _listen_to_resident(self, queue: str) -> Pulled | None:
         """Jobs run, and none of the same residency waits: wait for one, or for their end."""
+        # Somebody waits for an interactive job; one of another kind is seen by the next picture.
+        names = [queue, *(name for name in self.plan.names(queue) if name != queue)]
         ends = self._changes_plan
-        return self._inlet.listen(
-            self.plan.all_names(queue), until=lambda: not self._worker.slots.running or ends()
-        )
+        return self._inlet.listen(names, until=lambda: not self._worker.slots.running or ends())
 
     def _listen_to_all(self) -> Pulled | None:
         known = self.plan.known()
