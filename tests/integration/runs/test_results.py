@@ -12,7 +12,7 @@ from tests.integration.runs.ground import CHAT, Jobs
 from tests.unit.core.gather.streams import call, masked
 
 ASKED = CHAT["messages"]
-NATIVE = "application/json; charset=utf-8"
+PARTS = ("result", "artifacts")
 REQUESTS: dict[str, dict[str, Any]] = {
     "/api/chat": CHAT,
     "/api/generate": {"model": "chain-a", "prompt": "sky"},
@@ -111,3 +111,18 @@ def test_an_answer_that_is_too_large_to_be_kept_fails_for_good(jobs: Jobs) -> No
     assert row["error_is_permanent"] is True
     assert str(256 * 1024) in row["error_message"]
     assert jobs.artifacts(job_id) == {}
+
+
+def test_a_caller_that_posts_a_job_gets_its_result_and_its_cost(jobs: Jobs) -> None:
+    ask = {"endpoint": "/api/chat", "request": CHAT, "artifacts": ["stream"]}
+    accepted = json.loads(jobs.stack.post("/jobs", ask).body)
+    jobs.wait(accepted["id"])
+
+    job, result, manifest = (
+        json.loads(jobs.stack.get(path).body)
+        for path in (f"/jobs/{accepted['id']}", *(accepted["urls"][n] for n in PARTS))
+    )
+
+    assert (job["state"], job["target_status"], job["error"]) == ("succeeded", 200, None)
+    assert job["usage"]["output_tokens"] == result["eval_count"] == 42
+    assert {each["name"] for each in manifest["data"]} == {"response.json", "stream.ndjson"}
