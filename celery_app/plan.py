@@ -19,7 +19,7 @@ from foreman.core.drain import (
 from foreman.core.outlook import Costs, line_of
 from foreman.core.queues import JobClass, Residency, class_queue
 from foreman.services.outlook import rules_of
-from foreman.store import swaps, upkeep
+from foreman.store import swaps
 
 # How old the picture may be that decides whether a visit goes on; its waits are 30 s and more.
 LOOK_EVERY_S = 0.25
@@ -104,10 +104,14 @@ class Plan:
         """How many jobs wait in each Celery queue, by the newest picture."""
         return {each.name: each.count for waiting in self._waiting.values() for each in waiting}
 
-    def has_waiting(self, queue: str) -> bool:
-        """Whether any job of a residency waits, at this moment."""
-        with self._worker.runtime.database.statement() as connection:
-            return upkeep.has_waiting(connection, queue)
+    def has_rows(self, queue: str) -> bool:
+        """Whether any job of a residency waits, for this target or another."""
+        return any(each.queue == queue for each in self._outlook.waiting)
+
+    def may_begin(self, queue: str) -> bool:
+        """Whether a visit to this residency may begin now: it is decided, or it is open to all."""
+        is_open = self.decision.queue == queue or self._is_open(queue)
+        return is_open and queue in self._waiting
 
     def overlooked_s(self) -> float:
         """How long the oldest job has waited that this target should have taken; 0.0: none."""

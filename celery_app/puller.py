@@ -178,9 +178,14 @@ class Puller(threading.Thread):
     def _hand(self, name: str, message: Message) -> None:
         queue = residency_queue(name)
         if queue != self._visit.queue:
-            if not self.plan.has_waiting(queue):
+            self.plan.look()
+            if not self.plan.has_rows(queue):
                 # Of a job that was cancelled or has expired: no reason to leave the resident.
                 message.ack_log_error(log, self._inlet.errors)
+                return
+            if not self.plan.may_begin(queue):
+                # Since the last picture another target has loaded it, and serves it sooner.
+                message.reject_log_error(log, self._inlet.errors, requeue=True)
                 return
             self._begin_visit(queue)
         self._visit.serve()
