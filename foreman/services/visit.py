@@ -9,7 +9,9 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
 
 from foreman.core.bodies import look
 from foreman.core.drain import Decision
@@ -23,6 +25,7 @@ from foreman.errors import (
     LoadFailed,
     LoadRefused,
     TargetError,
+    WorkerLost,
 )
 from foreman.runtime import WorkerRuntime
 from foreman.services.run import Run
@@ -38,15 +41,24 @@ TRUST_S = 60.0
 PAUSE_S, PAUSE_LIMIT_S = 1.0, 30.0
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Loading:
+    """A swap under way, and what waits for it."""
+
+    lease: Lease | None
+    queue: str
+    future: "Future[None]"
+
+
 class Visit:
     """What the target that this worker drives serves; the drain and the runs share it."""
 
     def __init__(self, runtime: WorkerRuntime, keeps: Callable[[], frozenset[str]]) -> None:
         self._runtime = runtime
         self._keeps = keeps
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="swap")
         self._lock = threading.Lock()
-        self._loading: Future[None] | None = None
+        self._one_swap = threading.Lock()
+        self._loading: _Loading | None
         self._is_ready = False
         self._unloads = False
         self._used_at = 0.0
@@ -57,6 +69,7 @@ class Visit:
     def resume(self, lease: Lease | None, queue: str | None) -> None:
         """Start over on a target; `queue` is what it has loaded, as far as it is known."""
         self._lease = lease
+        self._loading = None
         self._loaded: str | None = queue
         self._fifo = FifoCount(queue)
         self._decision: Decision | None = None
@@ -149,39 +162,57 @@ class Visit:
             self._fifo.served(claim.queue, came_at=came_at, swap_s=self.swap_s or 0.0)
 
     def _begin_loading(self, claim: runs.Claim) -> "Future[None] | None":
+        """The load that a run waits for; None when there is nothing to wait for."""
         with self._lock:
             if self._is_ready:
                 return None
-            if self._loading is None:
-                self._loading = self._pool.submit(self._load, claim)
-            return self._loading
+            wanted = (self._lease, claim.queue)
+            if self._loading is None or (self._loading.lease, self._loading.queue) != wanted:
+                self._loading = _Loading(*wanted, Future())
+                # A daemon: a load that hangs must not hold up the end of the process.
+                load = partial(self._load, self._loading, claim)
+                threading.Thread(target=load, name="swap", daemon=True).start()
+            return self._loading.future
 
     # On the swap's thread
 
-    def _load(self, claim: runs.Claim) -> None:
-        lease, residency = self._lease, _residency(claim)
-        swapped: Swapped | None = None
-        try:
-            if lease is not None:
-                client = self._runtime.targets[lease.target]
-                may_stay = self._loaded in (None, claim.queue)
-                swapped = bring(client, residency, may_stay=may_stay, keeps=self._keeps())
-                self._loaded = claim.queue
-                self._unloads &= swapped.was_loaded
-                self._failures.pop(claim.queue, None)
-        except LoadFailed as error:
-            self._pause(claim.queue, error)
-            raise
-        finally:
-            with self._lock:
+    def _load(self, loading: "_Loading", claim: runs.Claim) -> None:
+        with self._one_swap:  # one that nobody waits for any more is still to end
+            try:
+                swapped = self._bring(loading, claim)
+            except Exception as error:  # whatever it is, the runs that wait are told
+                if isinstance(error, LoadFailed):
+                    self._pause(claim.queue, error)
+                self._end(loading, claim, None)
+                loading.future.set_exception(error)
+            else:
+                self._end(loading, claim, swapped)
+                loading.future.set_result(None)
+
+    def _bring(self, loading: "_Loading", claim: runs.Claim) -> Swapped:
+        if loading.lease is None:
+            raise WorkerLost("the target's lease was lost before its model was loaded")
+        client = self._runtime.targets[loading.lease.target]
+        may_stay = self._loaded in (None, claim.queue)
+        self._loaded = None
+        swapped = bring(client, _residency(claim), may_stay=may_stay, keeps=self._keeps())
+        self._loaded = claim.queue
+        self._unloads &= swapped.was_loaded
+        self._failures.pop(claim.queue, None)
+        return swapped
+
+    def _end(self, loading: "_Loading", claim: runs.Claim, swapped: Swapped | None) -> None:
+        with self._lock:
+            is_newest = self._loading is loading
+            if is_newest:  # else the visit went on to another residency, or another target
                 self._loading, self._is_ready = None, swapped is not None
+        if is_newest:
             self._record(claim, swapped)
 
     def _pause(self, queue: str, error: LoadFailed) -> None:
         pause_s = min(PAUSE_S * 2 ** self._failures[queue], PAUSE_LIMIT_S)
         self._failures[queue] += 1
         self._paused_until[queue] = time.monotonic() + pause_s
-        self._loaded = None
         log.warning("load failed", extra={"queue": queue, "error": str(error), "pause_s": pause_s})
 
     def _record(self, claim: runs.Claim, swapped: Swapped | None) -> None:
