@@ -20,7 +20,7 @@ def configure_logs(**options: Any) -> None:
     logs.configure(_settings.log_level)
 
 
-app = make_celery(_settings)
+app = make_celery(_settings, has_confirms=False)
 app.conf.foreman = _settings
 app.steps["consumer"].add(drain.DrainStep)
 tasks.register(app)

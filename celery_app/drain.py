@@ -57,7 +57,8 @@ class DrainStep(bootsteps.StartStopStep):
     def _may_take(self) -> bool:
         worker = self.worker
         is_busy = worker.slots.running > 0 or worker.visit.is_loading
-        return self.puller is not None and worker.may_serve() and not is_busy
+        is_connected = self.puller is not None and self.puller.is_connected
+        return is_connected and worker.may_serve() and not is_busy
 
     def _watch(self) -> None:
         while not self.worker.is_stopping.wait(LOOK_EVERY_S):

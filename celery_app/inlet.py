@@ -86,9 +86,10 @@ class Inlet:
         consumer.consume()
         while not (got or until()):
             self._drain_events(WAKE_S)
+        if not got:
+            self.release()  # while it is cancelled, a message may still come
         if got:
             return str(got[0].delivery_info["routing_key"]), got[0]
-        self.release()
         self._is_unsettled = True
         return None
 

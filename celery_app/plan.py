@@ -23,6 +23,10 @@ from foreman.store import swaps
 
 # How old the picture may be that decides whether a visit goes on; its waits are 30 s and more.
 LOOK_EVERY_S = 0.25
+# With very many rows a look takes longer: then at most a tenth of the time is spent on it.
+LOOK_SHARE = 10
+# Consumers bring what is on its way; so long a lost message does not end a visit in vain.
+EMPTY_S = 2.0
 
 
 class Plan:
@@ -32,20 +36,23 @@ class Plan:
         self._worker = worker
         self.rules = rules_of(worker.runtime.settings)
         self._looked_at = float("-inf")
+        self._look_every_s = LOOK_EVERY_S
         self._outlook = swaps.Outlook([], {}, frozenset(), frozenset())
         self._waiting: dict[str, list[Waiting]] = {}
-        self._empty: set[str] = set()  # rows wait there, and the broker has no message for them
+        # Rows wait there, and the broker had no message for them: until when they are left out.
+        self._empty: dict[str, float] = {}
         self.decision = Decision(Action.LISTEN, None, "just started")
 
     @property
     def is_old(self) -> bool:
-        return time.monotonic() - self._looked_at > LOOK_EVERY_S
+        return time.monotonic() - self._looked_at > self._look_every_s
 
     def look(self) -> None:
         """Take a new picture."""
         lease = self._worker.keeper.lease
         if lease is None:
             return
+        began_at = time.monotonic()
         with self._worker.runtime.database.statement() as connection:
             self._outlook = swaps.read_outlook(connection, lease.target)
         self._looked_at = time.monotonic()
@@ -53,7 +60,10 @@ class Plan:
         for each in self._outlook.waiting:
             if self._may_serve(each, lease.target):
                 mine[each.queue].append(each)
-        self._waiting, self._empty = mine, set()  # at once: other threads read it, too
+        self._waiting = mine  # at once: other threads read it, too
+        now = time.monotonic()
+        self._empty = {queue: until for queue, until in self._empty.items() if until > now}
+        self._look_every_s = max(LOOK_EVERY_S, LOOK_SHARE * (now - began_at))
 
     def decide(self) -> Decision:
         """Decide anew, by the picture that is here."""
@@ -78,7 +88,7 @@ class Plan:
 
     def note_empty(self, queue: str) -> None:
         """The broker has no message of these rows yet, or lost them: leave them out for now."""
-        self._empty.add(queue)
+        self._empty[queue] = time.monotonic() + EMPTY_S
 
     def longest_wait_s(self) -> float:
         """How long the oldest of all jobs has waited that this target could serve."""
@@ -104,9 +114,9 @@ class Plan:
         """How many jobs wait in each Celery queue, by the newest picture."""
         return {each.name: each.count for waiting in self._waiting.values() for each in waiting}
 
-    def has_rows(self, queue: str) -> bool:
-        """Whether any job of a residency waits, for this target or another."""
-        return any(each.queue == queue for each in self._outlook.waiting)
+    def has_rows(self, name: str) -> bool:
+        """Whether any job waits whose message would be in this Celery queue."""
+        return any(each.name == name for each in self._outlook.waiting)
 
     def may_begin(self, queue: str) -> bool:
         """Whether a visit to this residency may begin now: it is decided, or it is open to all."""
@@ -121,7 +131,9 @@ class Plan:
         with self._worker.runtime.database.statement() as connection:
             outlook = swaps.read_outlook(connection, lease.target)
         mine = (each for each in outlook.waiting if self._may_serve(each, lease.target))
-        return max((each.wait_s for each in mine if self._is_open(each.queue)), default=0.0)
+        # Where the broker has just said that there is no message, it is not this worker's fault.
+        heard = (e for e in mine if self._is_open(e.queue) and e.queue not in self._empty)
+        return max((each.wait_s for each in heard), default=0.0)
 
     def known(self) -> set[str]:
         """All Celery queues that an idle target listens to."""

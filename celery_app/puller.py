@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from kombu import Connection, Message
@@ -48,6 +49,7 @@ class Puller(threading.Thread):
         self.plan = Plan(worker)
         self._is_closed = threading.Event()
         self._connection: Connection | None = None
+        self.is_connected = False
         self._inlet: Inlet
 
     # From other threads
@@ -80,12 +82,13 @@ class Puller(threading.Thread):
         while not self._is_closed.is_set():
             try:
                 with connect_to_drain(self._worker.runtime.settings) as connection:
-                    self._connection = connection
+                    self._connection, self.is_connected = connection, True
                     self._pull_from(connection)
             except DatabaseUnavailable as error:
                 log.warning("drain waits for the database", extra={"error": str(error)})
             except Exception as exc:  # the outermost loop: whatever the broker does, go on
                 log.warning("drain lost its connection", extra={"error": repr(exc)})
+            self.is_connected = False
             self._is_closed.wait(RETRY_S)
 
     def _pull_from(self, connection: Connection) -> None:
@@ -176,10 +179,17 @@ class Puller(threading.Thread):
     # Hand over
 
     def _hand(self, name: str, message: Message) -> None:
-        queue = residency_queue(name)
+        queue, slots, task_id = (
+            residency_queue(name),
+            self._worker.slots,
+            str(message.headers["id"]),
+        )
+        if slots.holds(task_id):
+            message.ack_log_error(log, self._inlet.errors)  # it came twice, and runs here
+            return
         if queue != self._visit.queue:
             self.plan.look()
-            if not self.plan.has_rows(queue):
+            if not self.plan.has_rows(name):
                 # Of a job that was cancelled or has expired: no reason to leave the resident.
                 message.ack_log_error(log, self._inlet.errors)
                 return
@@ -190,13 +200,13 @@ class Puller(threading.Thread):
             self._begin_visit(queue)
         self._visit.serve()
         self._on_taken()
-        slots, task_id = self._worker.slots, str(message.headers["id"])
         settle_message, errors = message.ack_log_error, self._inlet.errors
+        put_back = partial(message.reject_log_error, log, errors, requeue=True)
 
         def ended(logger: logging.Logger, errors: Any, *args: Any, **options: Any) -> None:
             slots.free(task_id)
 
-        slots.take(task_id, lambda: settle_message(log, errors))
+        slots.take(task_id, partial(settle_message, log, errors), put_back)
         message.ack_log_error = ended  # type: ignore[method-assign]  # Celery calls it at the end
         message.reject_log_error = ended  # type: ignore[method-assign]  # or this one
         self._hand_over(message)

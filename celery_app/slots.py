@@ -12,16 +12,24 @@ class Slots:
 
     def __init__(self) -> None:
         self._acknowledge: dict[str, Callable[[], None]] = {}
+        self._put_back: dict[str, Callable[[], None]] = {}
         self._changed = threading.Condition()
 
     @property
     def running(self) -> int:
         return len(self._acknowledge)
 
-    def take(self, task_id: str, acknowledge: Callable[[], None]) -> None:
-        """Hold a slot for a task whose message `acknowledge` settles."""
+    def holds(self, task_id: str) -> bool:
+        """Whether the task runs here; its message may come twice."""
+        return task_id in self._acknowledge
+
+    def take(
+        self, task_id: str, acknowledge: Callable[[], None], put_back: Callable[[], None]
+    ) -> None:
+        """Hold a slot for a task whose message `acknowledge` settles, or `put_back` returns."""
         with self._changed:
             self._acknowledge[task_id] = acknowledge
+            self._put_back[task_id] = put_back
 
     def acknowledge(self, task_id: str) -> None:
         """Settle the task's message; its slot stays held."""
@@ -33,12 +41,19 @@ class Slots:
         if acknowledge is not None:
             acknowledge()
 
-    def free(self, task_id: str) -> None:
-        """Let the slot go, and settle the message if that was not done; may be repeated."""
+    def free(self, task_id: str, *, is_settled: bool = True) -> None:
+        """Let the slot go, and settle the message if that was not done; may be repeated.
+
+        With `is_settled` false it goes back to its queue instead: its row was not looked at.
+        """
         with self._changed:
             acknowledge = self._acknowledge.pop(task_id, _nothing)
+            put_back = self._put_back.pop(task_id, _nothing)
             self._changed.notify_all()
-        acknowledge()
+        if acknowledge is not _nothing and not is_settled:
+            put_back()
+        else:
+            acknowledge()
 
     def wait_for_claim(self, task_id: str, timeout_s: float) -> None:
         """Wait until the task's message may be settled, or the task has ended."""

@@ -2,13 +2,13 @@
 
 from functools import partial
 from typing import Any
-from uuid import UUID
 
 from celery import Celery, Task
 
 from celery_app import lifecycle
 from foreman.adapters.broker import RUN_JOB
 from foreman.errors import WorkerLost
+from foreman.ids import parse_id
 
 
 def register(app: Celery) -> None:
@@ -18,13 +18,18 @@ def register(app: Celery) -> None:
     def generate(task: "Task[Any, Any]", job_id: str) -> None:
         worker = lifecycle.current()
         task_id = str(task.request.id)
+        parsed = parse_id(job_id)
+        is_looked_at = parsed is None  # no id of ours: nobody else could do anything with it
         try:
+            if parsed is None:
+                return
             if worker.keeper.lease is None:
                 raise WorkerLost("the target's lease was lost before the job began")
             worker.runner.run(
-                UUID(job_id),
+                parsed,
                 target=worker.keeper.lease.target,
                 on_claim=partial(worker.slots.acknowledge, task_id),
             )
+            is_looked_at = True
         finally:
-            worker.slots.free(task_id)
+            worker.slots.free(task_id, is_settled=is_looked_at)

@@ -48,8 +48,12 @@ class Worker:
         """The lease of a target, taken now if there is one to take."""
         lease = self.keeper.lease
         if lease is None and (lease := self.keeper.acquire()) is not None:
-            with self.runtime.database.statement() as connection:
-                resident = targets.read_resident(connection, lease.target)
+            try:
+                with self.runtime.database.statement() as connection:
+                    resident = targets.read_resident(connection, lease.target)
+            except DatabaseUnavailable:
+                self.keeper.forget()  # nobody knows what it has loaded: take it anew
+                raise
             self.visit.resume(lease, resident)
             self.health.begin()
         return lease
@@ -110,6 +114,7 @@ class Worker:
             lease = self.keeper.lease
             try:
                 if lease is not None:
+                    self.visit.record()
                     self.health.tend(lease)
             except Exception:  # the outermost loop: the next turn may do better
                 log.exception("tending failed")

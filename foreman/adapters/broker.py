@@ -50,12 +50,17 @@ def short_limits(settings: Settings) -> dict[str, float]:
     return {"read_timeout": 2 * PUBLISH_LIMIT_S, "write_timeout": 2 * PUBLISH_LIMIT_S}
 
 
-def make_celery(settings: Settings) -> Celery:
-    """A Celery application that speaks to foreman's broker; it connects when first used."""
+def make_celery(settings: Settings, *, has_confirms: bool = True) -> Celery:
+    """A Celery application that speaks to foreman's broker; it connects when first used.
+
+    Without confirms for a worker: it sends events only, from several threads, and none may wait
+    for an answer on the connection that Celery's loop reads.
+    """
     app = Celery("foreman", set_as_current=False)
     app.conf.update(
         broker_url=settings.broker_url,
-        broker_transport_options=transport_options(settings),
+        broker_transport_options=transport_options(settings)
+        | ({} if has_confirms or settings.is_redis else {"confirm_publish": False}),
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_connection_timeout=CONNECT_LIMIT_S,

@@ -126,14 +126,18 @@ class Call:
             if not chunk:
                 break
             yield chunk
+        self._socket = None  # from here on it may carry another call
         raw.release_conn()
 
     def abort(self) -> None:
         """Hang up, whatever another thread is waiting for: that is what makes Ollama stop."""
         self.is_aborted = True
-        if self._socket is not None:
+        carrier = self._socket
+        # With the last bytes the library lets go of the connection: it may carry another call.
+        is_ours = self._raw is None or self._raw.connection is not None
+        if carrier is not None and is_ours:
             with suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)
+                carrier.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Let the connection go: kept for the next call when the answer was read to its end."""

@@ -25,6 +25,7 @@ def estimate(runtime: WebRuntime, job: JobRow) -> Estimate | None:
         ahead = count_ahead(connection, job)
     prospect = Prospect(runtime.queues, rules_of(runtime.settings), runtime.catalog)
     median_s, slow_s = (
-        prospect.eta_s(job.queue, job.model, ahead, is_p90=is_p90) for is_p90 in (False, True)
+        prospect.eta_s(job.queue, job.model, ahead, is_p90=is_p90, pinned=job.pinned_target)
+        for is_p90 in (False, True)
     )
     return Estimate(ahead + 1, median_s, slow_s)

@@ -29,7 +29,6 @@ log = logging.getLogger(__name__)
 # Answers in a row that were cut before their first byte.
 CUTS = 3
 PROBE_FIRST_S, PROBE_LIMIT_S = 2.0, 60.0
-PROBE_ANSWER_S = 60.0
 
 
 class Health:
@@ -81,9 +80,11 @@ class Health:
     def tend(self, lease: Lease) -> None:
         """Called every second or so: say how the target is, and probe it when that is due."""
         is_away = not self._runtime.catalog.is_reachable(lease.target)
+        self._tell(lease, self.sick_of or ("it does not answer" if is_away else None))
         if self.sick_of is not None and not is_away and time.monotonic() >= self._probe_at:
             self._probe(lease)
-        told = self.sick_of or ("it does not answer" if is_away else None)
+
+    def _tell(self, lease: Lease, told: str | None) -> None:
         if told == self._told:
             return
         try:
@@ -96,13 +97,16 @@ class Health:
     def _probe(self, lease: Lease) -> None:
         wish = {"model": self._model, "prompt": "1", "stream": False, "options": {"num_predict": 1}}
         request = TargetRequest("POST", "/api/generate", body=json.dumps(wish).encode())
-        limit_s = min(PROBE_ANSWER_S, self._runtime.settings.first_byte_s)
         try:
-            head, _ = self._runtime.targets[lease.target].fetch(request, silence_s=limit_s)
+            # As long as any answer may take: to hang up earlier would throw its load away.
+            head, _ = self._runtime.targets[lease.target].fetch(request, silence_s=None)
+            why = f"it answered {head.status}" if head.status >= 500 else None
         except TargetError as error:
-            self._pause_s = min(2 * self._pause_s, PROBE_LIMIT_S)
-            self._probe_at = time.monotonic() + self._pause_s
-            log.warning("target is still sick", extra={"error": str(error)})
+            why = str(error)
+        if why is None:
+            log.info("target is well again", extra={"status": head.status})
+            self.reset()
             return
-        log.info("target is well again", extra={"status": head.status})
-        self.reset()
+        self._pause_s = min(2 * self._pause_s, PROBE_LIMIT_S)
+        self._probe_at = time.monotonic() + self._pause_s
+        log.warning("target is still sick", extra={"error": why})

@@ -57,6 +57,10 @@ class Keeper:
             with self._runtime.database.statement() as connection:
                 targets.release_lease(connection, lease)
 
+    def forget(self) -> None:
+        """Let the lease run out."""
+        self.lease = None
+
     def beat(self) -> None:
         """Renew the leases; stop what is cancelled, unheard, too long, or not ours any more."""
         running = self._runner.running()
@@ -70,11 +74,11 @@ class Keeper:
                 self._lose()
 
     def _renew(self, running: Mapping[UUID, Run]) -> None:
-        began_at = time.monotonic()
+        began_at, lease = time.monotonic(), self.lease
         settings = self._runtime.settings
         with self._runtime.database.statement() as connection:
-            is_held = self.lease is not None and targets.renew_lease(
-                connection, self.lease, lease_s=settings.lease_s
+            is_held = lease is not None and targets.renew_lease(
+                connection, lease, lease_s=settings.lease_s
             )
             renewals = runs.renew_runs(
                 connection,
@@ -86,9 +90,11 @@ class Keeper:
             if tokens:
                 runs.note_progress(connection, tokens)
         self._renewed_at = began_at
+        still_running = self._runner.running()
         for job_id, run in running.items():
-            _heed(run, renewals.get(job_id))
-        if self.lease is not None and not is_held:
+            if still_running.get(job_id) is run:  # else its row has ended with it
+                _heed(run, renewals.get(job_id))
+        if lease is not None and not is_held and self.lease is lease:
             self._lose()
 
     def _lose(self) -> None:

@@ -62,7 +62,9 @@ class Prospect:
         """Jobs that wait, for one residency or for all."""
         return sum(each.count for each in self._facts.waiting if queue in (None, each.queue))
 
-    def eta_s(self, queue: str, model: str, position: int, *, is_p90: bool) -> float | None:
+    def eta_s(
+        self, queue: str, model: str, position: int, *, is_p90: bool, pinned: str | None = None
+    ) -> float | None:
         """Seconds until the job at `position` (from 0) of a queue starts; None: not foreseen."""
         run_s = self._run_s(queue, is_p90)
         etas = [
@@ -74,6 +76,7 @@ class Prospect:
                 run_s=run_s,
             )
             for target in self._able(model)
+            if pinned in (None, target.name)
         ]
         soonest = min(etas, default=INFINITE)
         return None if soonest == INFINITE else soonest
@@ -148,8 +151,14 @@ class Prospect:
     def _lines(self, target: TargetState) -> Iterator[tuple[str, list[Waiting], Line]]:
         costs = Costs(target.costs)
         for queue, waiting in self._served_by(target).items():
-            others = (t for t in self._facts.targets if t.name != target.name and t.is_live)
-            is_elsewhere = any(t.resident_queue == queue for t in others)
+            others = [
+                each
+                for each in self._facts.targets
+                if each.name != target.name and each.is_live and not each.sick_reason
+            ]
+            if any(each.loading_queue == queue for each in others):
+                continue
+            is_elsewhere = any(each.resident_queue == queue for each in others)
             yield queue, waiting, line_of(queue, waiting, costs, is_elsewhere=is_elsewhere)
 
     def _run_s(self, queue: str, is_p90: bool) -> float:

@@ -158,7 +158,9 @@ class Runner:
             yield
         finally:
             with self._lock:
-                del self._runs[run.claim.job_id]
+                # Given back and claimed again meanwhile, it is the newer run's entry.
+                if self._runs.get(run.claim.job_id) is run:
+                    del self._runs[run.claim.job_id]
 
     def _carry_out(self, run: Run) -> None:
         try:
@@ -218,7 +220,9 @@ def _pump(run: Run, wanted: Reshaped, settings: Settings) -> None:
     claim, sink = run.claim, run.sink
     asked = sink.ask(wanted.body)
     # An answer that is made whole before it is sent is silent for as long as the job takes.
-    first_byte_s = settings.first_byte_s if asked.streams else settings.job_timeout_s
+    # The job's own limit comes first, and says nothing about the target.
+    whole_s = settings.job_timeout_s + settings.lease_s
+    first_byte_s = settings.first_byte_s if asked.streams else whole_s
     headers = [*claim.headers, (header_rules.JOB_ID, str(claim.job_id))]
     request = TargetRequest("POST", claim.endpoint, claim.query, headers, asked.body)
     head = run.call.send(request, on_sent=run.on_sent, first_byte_s=first_byte_s)

@@ -64,7 +64,12 @@ def _loaded_models(client: TargetClient) -> frozenset[str]:
 
 
 def _unload(client: TargetClient, model: str) -> None:
-    status, words = memory.ask(client, model, {"keep_alive": 0}, silence_s=memory.LOOK_LIMIT_S)
+    try:
+        status, words = memory.ask(client, model, {"keep_alive": 0}, silence_s=memory.LOOK_LIMIT_S)
+    except TargetUnreachable:
+        raise
+    except TargetError as error:
+        status, words = error.status, str(error)
     if status != 200:
         log.warning("model not unloaded", extra={"model": model, "error": words})
 

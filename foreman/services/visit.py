@@ -62,6 +62,7 @@ class Visit:
         self._is_ready = False
         self._unloads = False
         self._used_at = 0.0
+        self._unrecorded: tuple[Lease, swaps.SwapRecord] | None = None
         self._failures: dict[str, int] = defaultdict(int)
         self._paused_until: dict[str, float] = {}
         self.resume(None, None)
@@ -178,16 +179,21 @@ class Visit:
 
     def _load(self, loading: "_Loading", claim: runs.Claim) -> None:
         with self._one_swap:  # one that nobody waits for any more is still to end
+            swapped: Swapped | None = None
+            failure: Exception | None = None
             try:
                 swapped = self._bring(loading, claim)
             except Exception as error:  # whatever it is, the runs that wait are told
+                failure = error
                 if isinstance(error, LoadFailed):
                     self._pause(claim.queue, error)
-                self._end(loading, claim, None)
-                loading.future.set_exception(error)
-            else:
+            try:
                 self._end(loading, claim, swapped)
-                loading.future.set_result(None)
+            finally:
+                if failure is None:
+                    loading.future.set_result(None)
+                else:
+                    loading.future.set_exception(failure)
 
     def _bring(self, loading: "_Loading", claim: runs.Claim) -> Swapped:
         if loading.lease is None:
@@ -222,7 +228,8 @@ class Visit:
         if lease is None or (swapped and swapped.was_loaded and decision is None):
             return
         cost_s = swapped.cost_s if swapped else None
-        self.began_at = time.monotonic()  # a visit's dwell is what it serves, not its swap
+        if decision is not None:
+            self.began_at = time.monotonic()  # a visit's dwell is what it serves, not its swap
         if swapped and not swapped.was_loaded:
             self.swap_s = cost_s
         with self._lock:
@@ -238,11 +245,21 @@ class Visit:
             fifo_swaps=fifo.count,
             saved_s=fifo.cost_s - (cost_s or 0.0),
         )
+        self._unrecorded = (lease, swap)
+        self.record()
+
+    def record(self) -> None:
+        """Write down the newest swap, if that is still to be done; called now and then."""
+        with self._lock:
+            unrecorded, self._unrecorded = self._unrecorded, None
+        if unrecorded is None:
+            return
         try:
             with self._runtime.database.transaction() as connection:
-                swaps.record_swap(connection, lease, swap)
+                swaps.record_swap(connection, *unrecorded)
         except DatabaseUnavailable as error:
             log.warning("swap not recorded", extra={"error": str(error)})
+            self._unrecorded = self._unrecorded or unrecorded
 
 
 def _residency(claim: runs.Claim) -> Residency:

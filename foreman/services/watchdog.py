@@ -13,8 +13,8 @@ from foreman.errors import DatabaseUnavailable
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 1.0
-# Longer than a lost message takes to be sent again (15 s), so that silence is not the broker's.
-DEAF_S = 45.0
+# Longer than a lost message takes to be sent again (a minute), so that silence is not the broker's.
+DEAF_S = 90.0
 
 
 class Watchdog:

@@ -41,9 +41,9 @@ from foreman.store.conditions import (
 from foreman.store.models import Job
 from foreman.store.moves import move
 
-# A message that was sent and not claimed is looked for again after 15 s, 30 s, … at most 15 min.
+# A message that was sent and not claimed is looked for again after 15 s, 30 s, then every minute.
 REPUBLISH_FIRST_S = 15
-REPUBLISH_LIMIT_S = 900
+REPUBLISH_LIMIT_S = 60
 BATCH = 500
 
 
