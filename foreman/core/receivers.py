@@ -36,7 +36,7 @@ def _networks(*texts: str) -> tuple[Network, ...]:
 # No setting opens these: link-local with the clouds' metadata services, "this network", multicast.
 NEVER = _networks(
     "0.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "255.255.255.255/32",
-    "100.100.100.200/32", "192.0.0.192/32",
+    "100.100.100.200/32", "168.63.129.16/32", "192.0.0.192/32",
     "::/128", "fe80::/10", "fec0::/10", "ff00::/8", "fd00:ec2::/32", "fd20:ce::254/128",
 )  # fmt: skip
 # What `is_global` of some Python versions lets pass.
