@@ -8,7 +8,9 @@ deadline bounds all of it, whatever the receiver does.
 
 import socket
 import ssl
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from http.client import HTTPException, HTTPResponse
 from ipaddress import ip_address
@@ -88,8 +90,7 @@ class WebhookClient:
 
     @contextmanager
     def _connected(self, receiver: Receiver, deadline: Deadline) -> Iterator[TimedSocket]:
-        found = self._addresses(receiver)
-        # The resolver may have taken all the time; then nothing is sent that others send by now.
+        found = self._addresses(receiver, deadline.left_s)
         raw = _dial(found, Deadline(min(self._connect_s, deadline.left_s)))
         try:
             raw = self._secured(raw, receiver, deadline)
@@ -97,12 +98,14 @@ class WebhookClient:
         finally:
             raw.close()
 
-    def _addresses(self, receiver: Receiver) -> Found:
+    def _addresses(self, receiver: Receiver, limit_s: float) -> Found:
         """All addresses of the receiver; refused when one of them is not to be called."""
         if not _is_port_open(receiver, self._ports):
             raise _Failed(AttemptError.BLOCKED)
         try:
-            found = self._resolve(receiver.host, receiver.port)
+            found = _in_time(self._resolve, receiver, limit_s)
+        except TimeoutError:
+            raise
         except (OSError, UnicodeError) as exc:
             raise _Failed(AttemptError.DNS) from exc
         if not found:
@@ -136,6 +139,24 @@ def _is_port_open(receiver: Receiver, ports: Ports) -> bool:
 def _resolve(host: str, port: int) -> Found:
     infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [(family, place) for family, _, _, _, place in infos]
+
+
+def _in_time(resolve: Resolve, receiver: Receiver, limit_s: float) -> Found:
+    """What the resolver finds; TimeoutError after `limit_s`.
+
+    `getaddrinfo` takes no limit and may wait for dead name servers for minutes. A thread of its own
+    is left to that, and ends when it does.
+    """
+    found: Future[Found] = Future()
+
+    def ask() -> None:
+        try:
+            found.set_result(resolve(receiver.host, receiver.port))
+        except Exception as exc:  # it is raised where it is waited for
+            found.set_exception(exc)
+
+    threading.Thread(target=ask, name="resolve", daemon=True).start()
+    return found.result(limit_s)
 
 
 def _dial(found: Found, limit: Deadline) -> socket.socket:

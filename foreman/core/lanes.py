@@ -5,8 +5,8 @@ take the places of the others, for nobody gets into the kept half but by having 
 """
 
 from collections import OrderedDict
+from collections.abc import Hashable
 from dataclasses import dataclass
-from uuid import UUID
 
 # An exchange that takes longer makes its receiver an unproven one.
 SOON_S = 2.0
@@ -27,7 +27,7 @@ class Lanes:
 
     def __init__(self, places: int) -> None:
         self._places = places
-        self._under_way: dict[UUID, tuple[str, float]] = {}  # receiver, since when
+        self._under_way: dict[Hashable, tuple[str, float]] = {}  # receiver, since when
         self._proven: OrderedDict[str, None] = OrderedDict()
 
     @property
@@ -35,10 +35,11 @@ class Lanes:
         """How many exchanges are under way."""
         return len(self._under_way)
 
-    def enter(self, exchange: UUID, receiver: str, now_s: float) -> None:
+    def enter(self, exchange: Hashable, receiver: str, now_s: float) -> None:
+        """`exchange` names one claim: a delivery that is claimed again is another exchange."""
         self._under_way[exchange] = (receiver, now_s)
 
-    def leave(self, exchange: UUID, now_s: float) -> None:
+    def leave(self, exchange: Hashable, now_s: float) -> None:
         receiver, since_s = self._under_way.pop(exchange)
         self._proven.pop(receiver, None)
         if now_s - since_s <= SOON_S:

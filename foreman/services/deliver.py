@@ -23,7 +23,7 @@ from foreman.store.sending import Due, Tried, claim_due, put_off, record_attempt
 log = logging.getLogger(__name__)
 
 THREADS = 64
-# Nothing is sent later than an exchange may last, so twice that is never overrun.
+# An exchange is begun in the first half of its lease and lasts no longer than the second.
 LEASE_S = 2 * EXCHANGE_LIMIT_S
 IDLE_S = 0.2
 PAUSE_S = 1.0
@@ -32,11 +32,20 @@ PUT_OFF_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
+class Order:
+    """A claimed delivery on its way to a thread; times are those of the monotonic clock."""
+
+    due: Due
+    begin_by_s: float  # later it is left alone: somebody else may send it before it is answered
+
+
+@dataclass(frozen=True, slots=True)
 class Back:
     """A delivery that a thread is done with; nothing was tried where the fault was ours."""
 
     due: Due
     tried: Tried | None
+    is_late: bool = False  # nothing was tried: its lease runs out, and it is claimed again
 
 
 class Pump:
@@ -57,7 +66,7 @@ class Pump:
         self._lease_s = lease_s
         self._seal = Seal(settings.secret_keys)
         self._lanes = Lanes(THREADS)
-        self._due: queue.SimpleQueue[Due | None] = queue.SimpleQueue()
+        self._orders: queue.SimpleQueue[Order | None] = queue.SimpleQueue()
         self._back: queue.SimpleQueue[Back] = queue.SimpleQueue()
         self._unrecorded: list[Back] = []
         for number in range(THREADS):
@@ -77,7 +86,7 @@ class Pump:
     def close(self) -> None:
         """Let the threads go; what one of them still sends is not recorded."""
         for _ in range(THREADS):
-            self._due.put(None)
+            self._orders.put(None)
 
     def turn(self, *, idle_s: float = IDLE_S, has_room: bool = True) -> int:
         """Record what is back and send what is due; returns how many are under way.
@@ -89,6 +98,7 @@ class Pump:
         room = self._lanes.room(time.monotonic())
         tried = [back.tried for back in self._unrecorded if back.tried]
         untried = [back.due for back in self._unrecorded if not back.tried]
+        begin_by_s = time.monotonic() + self._lease_s / 2  # the leases begin after this
         with self._database.transaction() as connection:
             taken = record_attempts(connection, tried)
             put_off(connection, untried, wait_s=PUT_OFF_S)
@@ -102,11 +112,11 @@ class Pump:
             )
         self._unrecorded.clear()
         for each in tried:
-            if each.due.id not in taken:
+            if each.due.claim not in taken:
                 log.warning("attempt was fenced off", extra=_facts(each.due))
         for due in claimed:
-            self._lanes.enter(due.id, due.receiver, time.monotonic())
-            self._due.put(due)
+            self._lanes.enter(due.claim, due.receiver, time.monotonic())
+            self._orders.put(Order(due, begin_by_s))
         return self._lanes.count
 
     def _try_turn(self, *, has_room: bool = True) -> bool:
@@ -130,12 +140,17 @@ class Pump:
             return
 
     def _take(self, back: Back) -> None:
-        self._lanes.leave(back.due.id, time.monotonic())
-        self._unrecorded.append(back)
+        if not back.is_late:
+            self._unrecorded.append(back)  # first of all: nothing may come between
+        self._lanes.leave(back.due.claim, time.monotonic())
 
     def _work(self) -> None:
-        while (due := self._due.get()) is not None:
-            tried = None
+        while (order := self._orders.get()) is not None:
+            due, tried = order.due, None
+            if time.monotonic() >= order.begin_by_s:
+                log.warning("attempt was too late to begin", extra=_facts(due))
+                self._back.put(Back(due, None, is_late=True))
+                continue
             try:
                 tried = self._attempt(due)
             except Exception:  # the outermost loop of a thread: the delivery is tried later

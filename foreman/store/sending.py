@@ -14,6 +14,9 @@ from sqlalchemy import Connection
 
 from foreman.core.webhooks import FRESH_ATTEMPTS, FRESH_S, Outcome, Verdict, excerpt_text
 
+# A delivery and the fence of one claim of it.
+Claim = tuple[UUID, int]
+
 # One claim at a time in all pumps: two would each find a receiver's places free. Any number will do
 # that no other program uses on this database.
 CLAIM_LOCK = 0x686F6F6B73
@@ -91,13 +94,13 @@ WITH given AS (
     FROM given
     WHERE d.id = given.id AND d.fence = given.fence
         AND d.state = 'pending' AND d.lease_until IS NOT NULL
-    RETURNING d.id, d.attempts
+    RETURNING d.id, d.fence, d.attempts
 ), kept AS (
     INSERT INTO attempts (delivery_id, number, status, ms, excerpt, error_class)
     SELECT id, recorded.attempts, status, ms, excerpt, error_class
-    FROM recorded JOIN given USING (id)
+    FROM recorded JOIN given USING (id, fence)
 )
-SELECT id FROM recorded
+SELECT id, fence FROM recorded
 """
 
 # What waits for a failed one is due when that is, so that no claim looks at it before.
@@ -138,6 +141,11 @@ class Due:
     at: datetime  # of the claim, by the database's clock
     secrets: tuple[str, ...] = field(repr=False)  # the live ones, as they are kept
 
+    @property
+    def claim(self) -> Claim:
+        """What names this claim among all of the delivery's."""
+        return self.id, self.fence
+
 
 @dataclass(frozen=True, slots=True)
 class Tried:
@@ -173,17 +181,18 @@ def claim_due(
     return [Due(**(dict(row) | {"secrets": tuple(row["secrets"])})) for row in rows]
 
 
-def record_attempts(connection: Connection, tried: Sequence[Tried]) -> set[UUID]:
-    """Record attempts, in a transaction; returns whose record was taken.
+def record_attempts(connection: Connection, tried: Sequence[Tried]) -> set[Claim]:
+    """Record attempts, in a transaction; returns the claims whose record was taken.
 
     A delivery that somebody else has claimed meanwhile is left as it is.
     """
     if not tried:
         return set()
     rows = connection.exec_driver_sql(_RECORD, {"attempts": Jsonb([_row(one) for one in tried])})
-    taken = {row.id for row in rows}
-    failed = [one.due.id for one in tried if one.outcome.error and one.due.id in taken]
-    gone = [one.due.id for one in tried if one.verdict.is_gone and one.due.id in taken]
+    taken = {(row.id, row.fence) for row in rows}
+    heard = [one for one in tried if one.due.claim in taken]
+    failed = [one.due.id for one in heard if one.outcome.error]
+    gone = [one.due.id for one in heard if one.verdict.is_gone]
     if failed:
         connection.exec_driver_sql(_HOLD, {"failed": failed})
     if gone:

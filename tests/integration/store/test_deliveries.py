@@ -15,7 +15,7 @@ from foreman.refusals import WebhookRefused
 from foreman.store import deliveries, hooks
 from foreman.store.hooks import hook_for
 from foreman.store.sealing import Seal
-from foreman.store.sending import Due, Tried, claim_due, record_attempts
+from foreman.store.sending import Claim, Due, Tried, claim_due, record_attempts
 from tests.factories import new_job
 from tests.integration.store.ground import Store, race
 from tests.integration.store.ledger import SECRET, URL, Ledger, settings
@@ -55,7 +55,7 @@ def claim(
         )
 
 
-def record(ledger: Ledger, due: Due, result: tuple[Outcome, Verdict]) -> set[UUID]:
+def record(ledger: Ledger, due: Due, result: tuple[Outcome, Verdict]) -> set[Claim]:
     with ledger.store.database.transaction() as connection:
         return record_attempts(connection, [Tried(due, *result)])
 
@@ -272,8 +272,24 @@ def test_a_record_with_an_old_fence_does_nothing(ledger: Ledger) -> None:
 
     assert record(ledger, old, GOOD) == set()
     assert ledger.attempts(old.id) == []
-    assert record(ledger, new, BAD) == {new.id}
+    assert record(ledger, new, BAD) == {new.claim}
     assert record(ledger, new, GOOD) == set()  # nor twice with the same one
+
+
+def test_of_two_claims_that_are_recorded_together_the_newer_counts(ledger: Ledger) -> None:
+    ledger.accept()
+    (old,) = claim(ledger)
+    ledger.pass_time()
+    (new,) = claim(ledger)
+    gone = (Outcome(1, 410, AttemptError.HTTP), Verdict(FAILED, is_gone=True))
+
+    with ledger.store.database.transaction() as connection:
+        taken = record_attempts(connection, [Tried(old, *gone), Tried(new, *GOOD)])
+
+    assert taken == {new.claim}
+    assert [row["status"] for row in ledger.attempts(new.id)] == [200]
+    assert show(ledger, new.id).state is SUCCEEDED
+    assert ledger.store.sql("SELECT gone_at FROM hooks") == [{"gone_at": None}]
 
 
 def test_a_record_of_a_job_that_was_removed_does_nothing(ledger: Ledger) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from foreman.adapters.webhook import WebhookClient
 from foreman.parsing import database_url as as_settings_read_it
-from foreman.services.deliver import Pump
+from foreman.services.deliver import LEASE_S, Pump
 from foreman.store.db import Database
 from foreman.store.models import Base
 from tests.fakes.receiver import Answer, Receiver, ok
@@ -24,12 +24,19 @@ NewPump = Callable[..., "HandPump"]
 class HandPump:
     """A pump that goes on only while a test waits for something."""
 
-    def __init__(self, database: Database, *, exchange_s: float = 5.0, **environ: str) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        exchange_s: float = 5.0,
+        lease_s: float = LEASE_S,
+        **environ: str,
+    ) -> None:
         chosen = settings(**{"FOREMAN_WEBHOOK_ALLOW": "127.0.0.0/8"} | environ)
         client = WebhookClient(
             allow=chosen.webhook_allow, ports=chosen.webhook_ports, exchange_s=exchange_s
         )
-        self.pump = Pump(database, client, chosen)
+        self.pump = Pump(database, client, chosen, lease_s=lease_s)
 
     def until(self, condition: Callable[[], object], limit_s: float = 10.0) -> None:
         """Turn until something is true; AssertionError when it does not become so."""
@@ -78,8 +85,8 @@ def new_receiver(cleanup: ExitStack) -> NewReceiver:
 
 @pytest.fixture
 def new_pump(ledger: Ledger, cleanup: ExitStack) -> NewPump:
-    def make(*, exchange_s: float = 5.0, **environ: str) -> HandPump:
-        made = HandPump(ledger.store.database, exchange_s=exchange_s, **environ)
+    def make(*, exchange_s: float = 5.0, lease_s: float = LEASE_S, **environ: str) -> HandPump:
+        made = HandPump(ledger.store.database, exchange_s=exchange_s, lease_s=lease_s, **environ)
         cleanup.callback(made.pump.close)
         return made
 

@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -198,6 +199,20 @@ def test_a_resolver_that_takes_all_the_time_is_followed_by_no_request(
 
     assert outcome.error is AttemptError.TIMEOUT
     assert receiver.got == []
+
+
+def test_a_resolver_that_hangs_is_not_waited_for(new_receiver: NewReceiver) -> None:
+    go = threading.Event()
+
+    def hang(host: str, port: int) -> Found:
+        go.wait(10)
+        return []
+
+    outcome = post("http://hung.test/", resolve=hang, exchange_s=0.2)
+    go.set()
+
+    assert outcome.error is AttemptError.TIMEOUT
+    assert outcome.ms < 2000
 
 
 def test_a_port_that_is_not_listed_is_not_dialled(new_receiver: NewReceiver) -> None:

@@ -256,6 +256,45 @@ def test_the_record_of_a_pump_that_lost_its_lease_does_nothing(
     assert len(ledger.attempts(ledger.owed(job.id)[0].id)) == 1
 
 
+@pytest.mark.parametrize("together", [False, True])
+def test_a_pump_that_claims_again_what_it_still_sends_records_the_newer(
+    ledger: Ledger, new_receiver: NewReceiver, new_pump: NewPump, together: bool
+) -> None:
+    go_first, go_second = threading.Event(), threading.Event()
+    late, good = fakes.after(go_first, fakes.status(500)), fakes.after(go_second)
+    receiver = new_receiver(fakes.in_turn(late, good))
+    job = ledger.accept(url=receiver.url)
+    pump = new_pump()
+    pump.until(lambda: len(receiver.got) == 1)
+    ledger.pass_time()
+    pump.until(lambda: len(receiver.got) == 2)
+
+    go_first.set()
+    if not together:
+        pump.until(lambda: pump.pump.turn(idle_s=0.01) == 1)
+    go_second.set()
+    pump.until(lambda: pump.pump.turn() == 0)
+
+    assert ledger.states(job.id) == ["succeeded"]
+    (attempt,) = ledger.attempts(ledger.owed(job.id)[0].id)
+    assert attempt["status"] == 200
+
+
+def test_what_comes_to_a_thread_too_late_is_not_sent(
+    ledger: Ledger, new_receiver: NewReceiver, new_pump: NewPump
+) -> None:
+    receiver = new_receiver()
+    job = ledger.accept(url=receiver.url)
+    pump = new_pump(lease_s=0.0)
+
+    assert pump.pump.turn(idle_s=0.0) == 1
+    pump.until(lambda: pump.pump.turn(has_room=False) == 0)
+
+    (owed,) = ledger.owed(job.id)
+    assert (receiver.got, owed.row["state"], owed.row["attempts"]) == ([], "pending", 0)
+    assert ledger.waits_s(job.id)[0] <= 0  # nor is it put off
+
+
 def test_both_secrets_sign_while_one_is_changed(
     ledger: Ledger, new_receiver: NewReceiver, new_pump: NewPump
 ) -> None:

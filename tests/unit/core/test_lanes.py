@@ -54,6 +54,19 @@ def test_a_proven_receiver_that_is_waited_for_too_long_counts_with_the_unproven(
     assert (late.unproven, late.proven) == (PLACES // 2 - 1, ())
 
 
+def test_two_claims_of_one_delivery_are_two_exchanges() -> None:
+    lanes = Lanes(PLACES)
+    delivery = uuid4()
+    for fence in (1, 2):
+        lanes.enter((delivery, fence), "a", 0.0)
+    assert lanes.count == 2
+
+    for fence in (1, 2):
+        lanes.leave((delivery, fence), 0.1)
+
+    assert lanes.room(0.2).total == PLACES
+
+
 def test_not_more_receivers_are_remembered_than_the_limit() -> None:
     lanes = Lanes(PLACES)
     for number in range(PROVEN_LIMIT + 1):
