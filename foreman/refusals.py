@@ -3,7 +3,8 @@
 RequestRefused
 ├── NotThere  404
 │   ├── JobUnknown           ├── NoResult
-│   └── ArtifactUnknown      └── DeliveryUnknown
+│   ├── ArtifactUnknown      ├── DeliveryUnknown
+│   └── WebhookUnknown
 ├── Conflict  409            the state of the job does not allow it
 │   ├── NotEnded             ├── AlreadyEnded
 │   └── NotSucceeded         └── NotRetryable
@@ -44,6 +45,12 @@ class DeliveryUnknown(NotThere):
     """There is no delivery with this id."""
 
     code = "delivery_unknown"
+
+
+class WebhookUnknown(NotThere):
+    """The job has no webhook with a secret of its own."""
+
+    code = "webhook_unknown"
 
 
 class Conflict(RequestRefused):

@@ -43,6 +43,7 @@ def create_app(runtime: WebRuntime) -> Flask:
             "list_deliveries": ledger.list_deliveries,
             "redeliver": ledger.redeliver,
             "replay_deliveries": ledger.replay_deliveries,
+            "rotate_secret": ledger.rotate_secret,
             "list_queues": queues.list_queues,
             "list_swaps": queues.list_swaps,
             "openapi": docs.openapi,

@@ -41,6 +41,7 @@ class Operation:
     headers: type[BaseModel] | None = None
     body: type[BaseModel] | None = None
     body_type: str = JSON
+    is_body_needed: bool = True
 
 
 def problem(status: int, meaning: str) -> Answer:
@@ -225,6 +226,20 @@ DELIVERIES = (
             Answer(202, "They are due now", delivery_objects.Replayed),
             *_WITH_BODY,
             problem(422, "invalid: a field or parameter is unknown or wrong"),
+        ),
+    ),
+    Operation(
+        name="rotate_secret",
+        method="POST",
+        path="/jobs/{job_id}/webhook/rotate",
+        summary="Give a job's webhook a new secret; for a time the old one signs beside it",
+        body=payloads.RotateRequest,
+        is_body_needed=False,
+        answers=(
+            Answer(200, "It signs every attempt from now on", delivery_objects.RotatedSecret),
+            *_WITH_BODY,
+            problem(404, "job_unknown; webhook_unknown: it has none with a secret of its own"),
+            problem(422, "invalid, webhook_refused; `field` says where"),
         ),
     ),
 )  # fmt: skip

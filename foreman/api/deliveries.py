@@ -4,17 +4,22 @@ from datetime import UTC, datetime
 
 from flask import Response
 
-from foreman.api import client
-from foreman.api.delivery_objects import Deliveries, DeliveryPage, Replayed, delivery_object
+from foreman.api import client, cursor
+from foreman.api.delivery_objects import (
+    Deliveries,
+    DeliveryPage,
+    Replayed,
+    RotatedSecret,
+    delivery_object,
+)
 from foreman.api.jobs import known_id, shown_response
-from foreman.api.payloads import DeliveriesQuery, ReplayRequest
+from foreman.api.payloads import DeliveriesQuery, ReplayRequest, RotateRequest
 from foreman.api.reading import parse, read_query
 from foreman.ids import parse_id
-from foreman.refusals import DeliveryUnknown
+from foreman.refusals import DeliveryUnknown, WebhookRefused, WebhookUnknown
 from foreman.runtime import WebRuntime
 from foreman.services.history import find
-from foreman.store import deliveries
-from foreman.store.deliveries import REPLAY_LIMIT
+from foreman.store import deliveries, hooks
 
 
 class Ledger:
@@ -58,6 +63,31 @@ class Ledger:
         body = client.read_body(self._runtime.settings.max_body_bytes)
         asked = parse(ReplayRequest, body)
         until = asked.until or datetime.now(UTC)
+        after = None if asked.after is None else cursor.read(asked.after)
         with self._runtime.database.statement() as connection:
-            count = deliveries.replay(connection, since=asked.since, until=until, state=asked.state)
-        return shown_response(Replayed(count=count, has_more=count >= REPLAY_LIMIT), 202)
+            done = deliveries.replay(
+                connection, since=asked.since, until=until, state=asked.state, after=after
+            )
+        rest = cursor.write(*done.last) if done.last else None
+        return shown_response(Replayed(count=done.count, has_more=rest is not None, next=rest), 202)
+
+    def rotate_secret(self, job_id: str) -> Response:
+        body = client.read_body(self._runtime.settings.max_body_bytes)
+        asked = parse(RotateRequest, body or b"{}")
+        job = find(self._runtime, known_id(job_id))
+        try:
+            with self._runtime.database.statement() as connection:
+                secret = hooks.rotate_secret(
+                    connection,
+                    self._runtime.settings,
+                    job.id,
+                    secret=asked.secret,
+                    overlap_s=asked.overlap_seconds,
+                )
+        except ValueError as exc:
+            raise WebhookRefused(str(exc), field="secret") from exc
+        if secret is None:
+            raise WebhookUnknown(f"job {job.id} has no webhook with a secret of its own")
+        return shown_response(
+            RotatedSecret(webhook_secret=secret, overlap_seconds=asked.overlap_seconds)
+        )

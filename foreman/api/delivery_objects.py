@@ -51,10 +51,18 @@ class DeliveryPage(Shown):
 
 
 class Replayed(Shown):
-    """How many deliveries are due now; ask again while that is as many as one call takes."""
+    """How many deliveries are due now; `next` is `after` of the call for the rest."""
 
     count: int
     has_more: bool
+    next: str | None
+
+
+class RotatedSecret(Shown):
+    """The secret that signs for a job from now on, and how long the one before does beside it."""
+
+    webhook_secret: str
+    overlap_seconds: float
 
 
 def delivery_object(row: DeliveryRow) -> DeliveryObject:

@@ -94,7 +94,7 @@ def _operation(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     if operation.body is not None:
         schema = {"$ref": _REF.format(model=operation.body.__name__)}
         shown["requestBody"] = {
-            "required": True,
+            "required": operation.is_body_needed,
             "content": {operation.body_type: {"schema": schema}},
         }
     return shown

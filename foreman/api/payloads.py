@@ -19,6 +19,7 @@ from pydantic import (
 
 from foreman.core.queues import JobClass
 from foreman.core.states import DeliveryState, JobState, Source
+from foreman.store.hooks import OVERLAP_S
 
 YEAR_S = 365 * 24 * 3600
 METADATA_LIMIT_BYTES = 4096
@@ -34,6 +35,15 @@ Text = Annotated[str, Field(pattern=_TEXT, max_length=500)]
 # What a header can carry.
 HeaderText = Annotated[str, Field(pattern=r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$")]
 Seconds = Annotated[float, Field(gt=0, le=YEAR_S, allow_inf_nan=False)]
+
+Secret = Annotated[
+    str,
+    Field(
+        pattern=r"^whsec_[A-Za-z0-9+/]+=*$",
+        max_length=200,
+        description="`whsec_` and base64 of 24 to 64 bytes; left out: one is made.",
+    ),
+]
 
 
 class Endpoint(StrEnum):
@@ -104,14 +114,17 @@ class Webhook(Sent):
         | None,
         Field(min_length=1, description="Left out: all of them."),
     ] = None
-    secret: Annotated[
-        str | None,
-        Field(
-            pattern=r"^whsec_[A-Za-z0-9+/]+=*$",
-            max_length=200,
-            description="`whsec_` and base64 of 24 to 64 bytes; left out: one is made.",
-        ),
-    ] = None
+    secret: Secret | None = None
+
+
+class RotateRequest(Sent):
+    """A job's new secret, and how long the one before signs beside it."""
+
+    secret: Secret | None = None
+    overlap_seconds: Annotated[
+        float,
+        Field(ge=0, le=YEAR_S, allow_inf_nan=False, description="0: the old one signs no more."),
+    ] = OVERLAP_S
 
 
 class JobRequest(Sent):
@@ -150,6 +163,7 @@ class ReplayRequest(Sent):
     state: Annotated[
         DeliveryState | None, Field(description="Left out: whatever became of them.")
     ] = None
+    after: Annotated[Text | None, Field(description="`next` of the call before.")] = None
 
 
 class Asked(BaseModel):

@@ -183,6 +183,19 @@ class Client:
         delivery: dict[str, Any] = self._json("POST", f"/deliveries/{delivery_id}/redeliver")
         return delivery
 
+    def rotate_secret(
+        self, job_id: str, *, secret: str | None = None, overlap_s: float | None = None
+    ) -> str:
+        """Give a job's webhook a new secret, made there without `secret`, and return it.
+
+        The one before signs beside it for `overlap_s`, a day by default. Not sent again by itself:
+        a second rotation would end the secret before the first.
+        """
+        given = {"secret": secret, "overlap_seconds": overlap_s}
+        body = {name: value for name, value in given.items() if value is not None}
+        new: str = self._json("POST", f"/jobs/{job_id}/webhook/rotate", json=body)["webhook_secret"]
+        return new
+
     # One call
 
     def _job(self, method: str, path: str, **options: Any) -> Job:

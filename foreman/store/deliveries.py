@@ -23,6 +23,9 @@ from foreman.core.states import DELIVERY_MOVES, DeliveryState
 from foreman.core.webhooks import AttemptError
 from foreman.store.hook_models import Attempt, Delivery
 
+# When a delivery was owed, and its id: the order of pages.
+Place = tuple[datetime, UUID]
+
 REPLAY_BATCH = 500
 REPLAY_LIMIT = 10_000
 
@@ -70,6 +73,14 @@ class DeliveryRow:
     attempts: tuple[AttemptRow, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What one call has made due; `last` is `after` of the next call, None when all are done."""
+
+    count: int
+    last: Place | None
+
+
 def list_deliveries(connection: Connection, job_id: UUID) -> list[DeliveryRow]:
     """All deliveries of a job, in the order of its events."""
     return _read(connection, _SHOWN.where(Delivery.job_id == job_id).order_by(Delivery.seq))
@@ -103,25 +114,33 @@ def redeliver(connection: Connection, delivery_id: UUID) -> DeliveryRow | None:
 
 
 def replay(
-    connection: Connection, *, since: datetime, until: datetime, state: DeliveryState | None = None
-) -> int:
-    """Make the deliveries of [since, until) due now, oldest first; returns how many.
+    connection: Connection,
+    *,
+    since: datetime,
+    until: datetime,
+    state: DeliveryState | None = None,
+    after: Place | None = None,
+) -> Replay:
+    """Make the deliveries of [since, until) due now, oldest first, those behind `after` only.
 
     At most REPLAY_LIMIT, in batches that each lock little; after as many, ask for the rest.
     """
     within = [Delivery.created_at >= since, Delivery.created_at < until]
     if state is not None:
         within.append(Delivery.state == state.value)
+    if after is not None:
+        within.append(tuple_(*_PLACE.selected_columns) > after)
     count = 0
     while count < REPLAY_LIMIT:
         oldest = _PLACE.where(*within).order_by(*_PLACE.selected_columns).limit(REPLAY_BATCH)
         places = connection.execute(oldest.with_for_update(skip_locked=True)).all()
         if not places:
-            break
+            return Replay(count, None)
         connection.execute(_make_due(Delivery.id.in_([place.id for place in places])))
         count += len(places)
-        within.append(tuple_(*_PLACE.selected_columns) > tuple(places[-1]))
-    return count
+        after = places[-1].created_at, places[-1].id
+        within.append(tuple_(*_PLACE.selected_columns) > after)
+    return Replay(count, after)
 
 
 def _make_due(which: ColumnElement[bool]) -> Update:

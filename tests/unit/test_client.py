@@ -167,3 +167,13 @@ def test_a_long_list_is_read_by_pages(server: Server, client: Client) -> None:
     assert "metadata.a=b" in server.asked[0][1]
     assert "after=c" in server.asked[1][1]
     assert "limit=50" in server.asked[1][1]
+
+
+def test_a_secret_is_changed_once_whatever_comes_back(server: Server, client: Client) -> None:
+    server.answers = [(200, {"webhook_secret": "whsec_new", "overlap_seconds": 60}), None]
+
+    assert client.rotate_secret("j1", overlap_s=60) == "whsec_new"
+    with pytest.raises(Unreachable):
+        client.rotate_secret("j1")
+
+    assert [each[:2] for each in server.asked] == [("POST", "/jobs/j1/webhook/rotate")] * 2

@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 
 from foreman.core.states import DeliveryState
+from foreman.store import deliveries
 from tests.integration.api.ground import Caller, ask, problem_of
 from tests.integration.store.ground import Store
 
@@ -144,8 +145,86 @@ def test_the_deliveries_of_a_time_are_sent_once_more(caller: Caller, store: Stor
     asked = {"since": "2020-01-01T00:00:00Z", "state": "failed"}
     answer = caller.post("/deliveries/replay", asked)
 
-    assert (answer.status_code, answer.json) == (202, {"count": 2, "has_more": False})
+    assert (answer.status_code, answer.json) == (
+        202, {"count": 2, "has_more": False, "next": None},
+    )  # fmt: skip
     assert caller.get("/deliveries?state=failed").json["data"] == []
+
+
+def test_a_replay_is_followed_to_its_end(caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deliveries, "REPLAY_BATCH", 1)
+    monkeypatch.setattr(deliveries, "REPLAY_LIMIT", 2)
+    for _ in range(5):
+        with_hook(caller)
+
+    body: dict[str, Any] = {"since": "2020-01-01T00:00:00Z"}
+    answers = []
+    while not answers or answers[-1]["has_more"]:
+        assert len(answers) < 5
+        answers.append(caller.post("/deliveries/replay", body).json)
+        body["after"] = answers[-1]["next"]
+
+    assert [each["count"] for each in answers] == [2, 2, 1]
+
+
+def test_a_replay_after_nothing_that_was_told_is_refused(caller: Caller) -> None:
+    asked = {"since": "2020-01-01T00:00:00Z", "after": "x"}
+
+    assert problem_of(caller.post("/deliveries/replay", asked)) == (422, "invalid", "after")
+
+
+def test_a_secret_is_changed_and_both_sign_for_a_time(caller: Caller, store: Store) -> None:
+    job_id = with_hook(caller, secret=SECRET)
+
+    answer = caller.post(f"/jobs/{job_id}/webhook/rotate")
+
+    new = answer.json["webhook_secret"]
+    assert (answer.status_code, answer.json["overlap_seconds"]) == (200, 86400)
+    assert new.startswith("whsec_")
+    (hook,) = store.sql("SELECT secrets, old_secrets_until - now() AS overlap FROM hooks")
+    assert hook["secrets"] == [new, SECRET]
+    assert 86300 < hook["overlap"].total_seconds() <= 86400
+
+
+def test_a_secret_may_be_brought_and_the_old_one_may_end_at_once(
+    caller: Caller, store: Store
+) -> None:
+    job_id = with_hook(caller)
+    body = {"secret": SECRET, "overlap_seconds": 0}
+
+    answer = caller.post(f"/jobs/{job_id}/webhook/rotate", body)
+
+    assert answer.json == {"webhook_secret": SECRET, "overlap_seconds": 0}
+    (hook,) = store.sql("SELECT secrets[1] AS first, old_secrets_until <= now() AS over FROM hooks")
+    assert hook == {"first": SECRET, "over": True}
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "field"),
+    [
+        ({"secret": "whsec_AAAA"}, "webhook_refused", "secret"),
+        ({"secret": "short"}, "invalid", "secret"),
+        ({"overlap_seconds": -1}, "invalid", "overlap_seconds"),
+        ({"more": 1}, "invalid", "more"),
+    ],
+)
+def test_a_secret_that_cannot_be_is_refused(
+    caller: Caller, store: Store, body: Any, code: str, field: str
+) -> None:
+    job_id = with_hook(caller, secret=SECRET)
+
+    answer = caller.post(f"/jobs/{job_id}/webhook/rotate", body)
+
+    assert problem_of(answer) == (422, code, field)
+    assert store.sql("SELECT secrets FROM hooks") == [{"secrets": [SECRET]}]
+
+
+def test_a_job_without_a_hook_has_no_secret_to_change(caller: Caller) -> None:
+    without = caller.post(f"/jobs/{caller.submit()}/webhook/rotate")
+    unknown = caller.post("/jobs/01890000-0000-7000-8000-00000000dead/webhook/rotate")
+
+    assert problem_of(without)[:2] == (404, "webhook_unknown")
+    assert problem_of(unknown)[:2] == (404, "job_unknown")
 
 
 def test_deliveries_are_listed_by_pages_newest_first(caller: Caller) -> None:

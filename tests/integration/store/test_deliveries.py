@@ -167,15 +167,16 @@ def replay(
     *,
     since: datetime = LONG_AGO,
     until: datetime = FAR,
-) -> int:
-    return ledger.store.do(deliveries.replay, since=since, until=until, state=state)
+    after: deliveries.Place | None = None,
+) -> deliveries.Replay:
+    return ledger.store.do(deliveries.replay, since=since, until=until, state=state, after=after)
 
 
 def test_failed_ones_of_a_time_can_be_sent_again_together(ledger: Ledger) -> None:
     failed = {tried(ledger, LAST) for _ in range(3)}
     tried(ledger, GOOD)
 
-    assert replay(ledger, FAILED) == 3
+    assert replay(ledger, FAILED).count == 3
     assert {due.id for due in claim(ledger)} == failed
 
 
@@ -185,7 +186,7 @@ def test_only_those_of_the_time_are_sent_again(ledger: Ledger) -> None:
     ledger.store.sql("UPDATE deliveries SET created_at = :at WHERE id = :id",
                      at=now - timedelta(days=1), id=old)  # fmt: skip
 
-    assert replay(ledger, until=now - timedelta(hours=1)) == 1
+    assert replay(ledger, until=now - timedelta(hours=1)).count == 1
     assert show(ledger, old).state is PENDING
     assert show(ledger, new).state is FAILED
 
@@ -196,10 +197,33 @@ def test_a_replay_goes_in_batches_to_its_limit(
     monkeypatch.setattr(deliveries, "REPLAY_BATCH", 2)
     monkeypatch.setattr(deliveries, "REPLAY_LIMIT", 6)
     ledger.accept_all([new_job() for _ in range(5)])
-    assert replay(ledger) == 5
+    assert replay(ledger) == deliveries.Replay(5, None)
 
     ledger.accept_all([new_job() for _ in range(5)])
-    assert replay(ledger) == 6
+    assert replay(ledger).count == 6
+
+
+def test_a_replay_goes_through_its_time_once_call_by_call(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliveries, "REPLAY_BATCH", 2)
+    monkeypatch.setattr(deliveries, "REPLAY_LIMIT", 4)
+    ledger.accept_all([new_job() for _ in range(10)])  # of one moment
+
+    counts, after, sent = [], None, 0
+    while True:
+        ledger.store.sql("UPDATE deliveries SET next_at = :far WHERE state = 'pending'", far=FAR)
+        done = replay(ledger, after=after)
+        due = ledger.store.sql("SELECT count(*) FROM deliveries WHERE next_at <= now()")[0]["count"]
+        counts.append(done.count)
+        sent += due
+        assert due == done.count
+        ledger.store.sql("UPDATE deliveries SET fence = fence + 1 WHERE next_at <= now()")
+        if (after := done.last) is None:
+            break
+
+    assert (counts, sent) == ([4, 4, 2], 10)
+    assert ledger.store.sql("SELECT DISTINCT fence FROM deliveries") == [{"fence": 1}]
 
 
 def test_a_claim_is_taken_once(ledger: Ledger) -> None:
