@@ -54,7 +54,14 @@ def relay(args: argparse.Namespace) -> None:
     retain_every_s = settings.retention_every_s
     threads = [
         _start("reap", _repeat, stop, "reap", REAP_EVERY_S, lambda: reap(runtime)),
-        _start("retain", _repeat, stop, "retain", retain_every_s, lambda: retain(runtime)),
+        _start(
+            "retain",
+            _repeat,
+            stop,
+            "retain",
+            retain_every_s,
+            lambda: retain(runtime.database, settings),
+        ),
         _start("pump", pump.run, stop),
     ]
     _repeat(stop, "publish", RELAY_EVERY_S, publishing.publish)

@@ -10,6 +10,7 @@
     ├── ServerBusy  503          try again later (Retry-After)
     │   ├── NoLiveTarget         ├── ShuttingDown
     │   ├── DatabaseUnavailable  ├── BypassFull
+    │   │   └── StatementTooSlow
     │   └── QueueFull
     ├── WaitedTooLong  504       the job was not started in time (TtlPassed)
     ├── DeadlinePassed  504      nor did it end in time
@@ -105,6 +106,10 @@ class DatabaseUnavailable(ServerBusy):
     """server busy, please try again: the database does not answer."""
 
     code = "database_unavailable"
+
+
+class StatementTooSlow(DatabaseUnavailable):
+    """server busy, please try again: a statement took the database too long."""
 
 
 class QueueFull(ServerBusy):

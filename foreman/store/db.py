@@ -11,7 +11,7 @@ import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DisconnectionError, InterfaceError, OperationalError, TimeoutError
 
-from foreman.errors import DatabaseUnavailable
+from foreman.errors import DatabaseUnavailable, StatementTooSlow
 
 CONNECT_LIMIT_S = 5
 POOL_LIMIT_S = 5
@@ -81,4 +81,6 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError, TimeoutError) as exc:
+        if isinstance(getattr(exc, "orig", None), psycopg.errors.QueryCanceled):
+            raise StatementTooSlow from exc
         raise DatabaseUnavailable from exc

@@ -1,10 +1,16 @@
 """What is too old is removed, and nothing else."""
 
+import pytest
+from sqlalchemy import text
+
 from foreman.core.states import JobState, Source
+from foreman.services.retain import retain
 from foreman.store import retention, runs
+from foreman.store.db import Database
 from foreman.store.produced import Produced, keep_artifacts
 from foreman.store.runs import Claim
 from tests.integration.store.ground import Store, race
+from tests.integration.store.ledger import Ledger, settings
 
 PARTS = ("payloads", "events", "artifacts", "idempotency_keys")
 
@@ -61,6 +67,59 @@ def test_a_job_is_kept_from_its_end_on(store: Store) -> None:
     store.set(claim.job_id, "ended_at = now() - interval '1 day'")
 
     assert store.do(retention.remove_jobs, older_than_days=30) == 0
+
+
+@pytest.mark.parametrize("state", ["succeeded", "failed"])
+def test_a_job_is_kept_until_its_receiver_is_owed_nothing(store: Store, state: str) -> None:
+    ledger = Ledger(store)
+    job_id = ledger.ended()
+    ago = "now() - interval '40 days'"
+    store.set(job_id, f"created_at = {ago}, ended_at = {ago}")
+    store.sql("UPDATE deliveries SET state = 'succeeded' WHERE seq < 3")
+
+    assert store.do(retention.remove_jobs, older_than_days=30) == 0
+
+    store.sql("UPDATE deliveries SET state = :state WHERE seq = 3", state=state)
+    assert store.do(retention.remove_jobs, older_than_days=30) == 1
+    assert left(store, "deliveries") == 0
+
+
+# A removal of more rows than this takes longer than the time that a statement has.
+ROWS_IN_TIME = 130
+
+
+@pytest.fixture
+def slow_deletes(database: Database) -> Database:
+    """A database where deleting takes long by the number of rows."""
+    with database.statement() as connection:
+        connection.execute(
+            text(
+                "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+                f" IF (SELECT count(*) FROM gone) > {ROWS_IN_TIME} THEN"
+                " RAISE query_canceled; END IF;"
+                " RETURN NULL; END $$"
+            )
+        )
+        connection.execute(
+            text(
+                "CREATE TRIGGER slow AFTER DELETE ON swaps REFERENCING OLD TABLE AS gone"
+                " FOR EACH STATEMENT EXECUTE FUNCTION slow()"
+            )
+        )
+    return database
+
+
+def test_a_batch_that_takes_too_long_is_halved(slow_deletes: Database) -> None:
+    store = Store(slow_deletes)
+    store.sql(
+        "INSERT INTO swaps (target, to_queue, reason, jobs_served, at)"
+        " SELECT 'gpu', 'q', 'first', 0, now() - interval '40 days' FROM generate_series(1, 300)"
+    )
+
+    removed = retain(slow_deletes, settings())
+
+    assert removed["swaps"] == 300
+    assert left(store, "swaps") == 0
 
 
 def test_a_fraction_of_a_day_is_one(store: Store) -> None:
