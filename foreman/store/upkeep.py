@@ -45,6 +45,8 @@ from foreman.store.moves import move
 REPUBLISH_FIRST_S = 15
 REPUBLISH_LIMIT_S = 60
 BATCH = 500
+# Rows that are locked while their messages are sent.
+SLICE = 50
 
 
 def is_ready() -> ColumnElement[bool]:
@@ -88,7 +90,7 @@ def unpublished(connection: Connection) -> list[Wakeup]:
         select(*_WAKEUP)
         .where(is_ready(), Job.published_at.is_(None))
         .order_by(Job.queued_at)
-        .limit(BATCH)
+        .limit(SLICE)
         .with_for_update(skip_locked=True)
     )
     return _wakeups(connection.execute(statement))
@@ -104,7 +106,7 @@ def overdue_messages(connection: Connection) -> list[Wakeup]:
         select(*_WAKEUP)
         .where(Job.state == JobState.QUEUED, Job.published_at < func.now() - patience)
         .order_by(Job.published_at)
-        .limit(BATCH)
+        .limit(SLICE)
         .with_for_update(skip_locked=True)
     )
     return _wakeups(connection.execute(statement))

@@ -158,7 +158,7 @@ def test_a_replay_is_followed_to_its_end(caller: Caller, monkeypatch: pytest.Mon
         with_hook(caller)
 
     body: dict[str, Any] = {"since": "2020-01-01T00:00:00Z"}
-    answers = []
+    answers: list[dict[str, Any]] = []
     while not answers or answers[-1]["has_more"]:
         assert len(answers) < 5
         answers.append(caller.post("/deliveries/replay", body).json)
