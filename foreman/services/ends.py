@@ -3,6 +3,7 @@
 import logging
 import random
 import time
+from functools import partial
 
 from foreman.core.attempts import counts, may_run_again, pause_s
 from foreman.core.frames import Failure
@@ -31,8 +32,8 @@ class Ends:
         self._finish(claim, JobState.SUCCEEDED, outcome)
 
     def fail(self, claim: Claim, sink: Sink, error: ForemanError) -> None:
-        """Queue the job again if it may start over, else end it with this error."""
-        failure = Failure(error.status, error.code, str(error), error.is_permanent)
+        """Queue the job again if it may start over, else end it: with this error, or cancelled."""
+        failure = _failure(error)
         log.info("run failed", extra={"code": failure.code, "error": failure.message})
         if isinstance(error, WorkerLost):
             return  # fenced off: somebody else tells its end
@@ -80,13 +81,26 @@ class Ends:
             is_newest = not artifacts or keep_artifacts(
                 connection, claim.job_id, claim.fence, artifacts
             )
-            return is_newest and runs.finish_run(
+            if not is_newest:
+                return False
+            end = partial(
+                runs.finish_run,
                 connection,
                 claim.job_id,
                 claim.fence,
-                state,
                 status=outcome.status,
                 response_bytes=outcome.response_bytes,
                 usage=outcome.usage,
-                failure=failure,
             )
+            has_ended = end(state, failure=failure)
+            if has_ended or state is not JobState.FAILED:
+                return has_ended
+            # Fenced off, and then this does nothing, or somebody has asked to cancel it.
+            return end(JobState.CANCELLED, failure=_CANCELLED)
+
+
+def _failure(error: ForemanError) -> Failure:
+    return Failure(error.status, error.code, str(error), error.is_permanent)
+
+
+_CANCELLED = _failure(JobCancelled())

@@ -179,9 +179,12 @@ def _is_run_of(runs: Mapping[UUID, int]):  # type: ignore[no-untyped-def]  # SQL
 
 
 def _ending(to: JobState) -> Select[Any]:
+    # Who was told that the job is being cancelled shall not find it failed.
+    wanted = [Job.cancel_requested_at.is_(None)] if to is JobState.FAILED else []
     moved = move(
         to,
         *_this_run(),
+        *wanted,
         reason=bindparam("why", type_=Text()),
         values={
             "status": bindparam("status"),
@@ -221,7 +224,7 @@ def finish_run(
     usage: Usage | None = None,
     failure: Failure | None = None,
 ) -> bool:
-    """End a run; False when it is not the newest any more."""
+    """End a run; False when it is not the newest any more, or would fail a job to be cancelled."""
     values = {
         "this_job": job_id,
         "this_fence": fence,
