@@ -4,6 +4,7 @@ So artifacts exist only of runs that were believed: one that was fenced off leav
 """
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -12,6 +13,10 @@ from sqlalchemy import Connection, insert, select
 
 from foreman.core.states import JobState
 from foreman.store.models import Artifact, Job
+
+_UNKNOWN = "application/octet-stream"
+# What a header can carry and a text column can hold; a target says what it likes.
+_HEADER_TEXT = re.compile(r"[\x20-\x7e]{0,300}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +47,14 @@ def keep_artifacts(
             job_id=job_id,
             fence=fence,
             name=artifact.name,
-            content_type=artifact.content_type,
+            content_type=_fit(artifact.content_type),
             size_bytes=len(artifact.body),
             sha256=hashlib.sha256(artifact.body).hexdigest(),
             body=artifact.body,
         )
         connection.execute(row)
     return True
+
+
+def _fit(content_type: str) -> str:
+    return content_type if _HEADER_TEXT.fullmatch(content_type) else _UNKNOWN

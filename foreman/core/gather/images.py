@@ -6,6 +6,7 @@ dialects have data URLs and the `result` of an image call, Anthropic's a block w
 
 import base64
 import binascii
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -20,13 +21,15 @@ _SIGNATURES = (
     (b"BM", "image/bmp"),
 )
 _UNKNOWN = "application/octet-stream"
+# A model says what it likes: no page, and nothing that a header or a text column cannot hold.
+_IMAGE_TYPE = re.compile(r"image/[a-z0-9.+-]{1,100}")
 
 
 @dataclass(frozen=True, slots=True)
 class GatheredImage:
     """One image that a model returned."""
 
-    content_type: str  # what its first bytes say, else what the model says
+    content_type: str  # what its first bytes say, else what the model says, if that is an image
     content: bytes
 
     @property
@@ -78,4 +81,5 @@ def _content_type(content: bytes, said: str) -> str:
     if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
         return "image/webp"
     known = (kind for signature, kind in _SIGNATURES if content.startswith(signature))
-    return next(known, said or _UNKNOWN)
+    said = said.lower()
+    return next(known, said if _IMAGE_TYPE.fullmatch(said) else _UNKNOWN)

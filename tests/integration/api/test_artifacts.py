@@ -61,6 +61,19 @@ def test_the_result_is_the_stored_bytes_with_their_own_type(caller: Caller, job:
     assert answer.content_type == "application/json; charset=utf-8"
 
 
+@pytest.mark.parametrize("path", ["result", "artifacts/stream.ndjson"])
+@pytest.mark.parametrize(
+    "headers", [{}, {"Range": "bytes=0-3"}, {"If_None_Match": "*"}], ids=["200", "206", "304"]
+)
+def test_no_browser_runs_what_a_model_wrote(
+    caller: Caller, job: str, path: str, headers: dict[str, str]
+) -> None:
+    answer = caller.get(f"{job}/{path}", **headers)
+
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Content-Security-Policy"] == "sandbox"
+
+
 def test_the_manifest_names_size_digest_and_place(caller: Caller, job: str) -> None:
     manifest = caller.get(f"{job}/artifacts").json["data"]
 

@@ -84,6 +84,18 @@ def test_a_target_may_count_as_high_as_it_likes(store: Store) -> None:
     assert (row["eval_s"], row["load_s"]) == (1e300, None)
 
 
+@pytest.mark.parametrize("content_type", ["text/a\0b", "text/a\r\nX: b", "text/\ud800"])
+def test_a_content_type_that_no_header_carries_keeps_no_job_from_ending(
+    store: Store, content_type: str
+) -> None:
+    claim = store.working()
+
+    assert end(store, claim, Produced("response.json", content_type, b"{}"))
+
+    (row,) = store.sql("SELECT content_type FROM artifacts")
+    assert row["content_type"] == "application/octet-stream"
+
+
 def test_a_target_may_say_what_no_text_can_hold(store: Store) -> None:
     claim = store.working()
     why = failure("a\0b\ud800c" + "x" * 5000)

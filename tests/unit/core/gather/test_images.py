@@ -80,7 +80,29 @@ def test_what_is_no_image_of_the_models_is_passed_over(answer: dict[str, object]
     assert list(images_in(answer)) == []
 
 
-def test_a_type_that_is_no_name_makes_no_extension() -> None:
-    (image,) = images_in({"image": f"data:image/../../x;base64,{encoded(OTHER)}"})
+@pytest.mark.parametrize(
+    ("said", "content_type", "extension"),
+    [
+        ("image/avif", "image/avif", "avif"),
+        ("IMAGE/AVIF", "image/avif", "avif"),
+        ("image/svg+xml", "image/svg+xml", "bin"),
+        ("text/html", "application/octet-stream", "bin"),
+        ("image/../../x", "application/octet-stream", "bin"),
+        ("image/a\r\nSet-Cookie: a=b", "application/octet-stream", "bin"),
+        ("image/a\n", "application/octet-stream", "bin"),
+        ("image/a\0", "application/octet-stream", "bin"),
+        ("image/" + "a" * 101, "application/octet-stream", "bin"),
+    ],
+)
+def test_a_model_may_name_a_kind_of_image_and_nothing_else(
+    said: str, content_type: str, extension: str
+) -> None:
+    source = {"type": "base64", "media_type": said, "data": encoded(OTHER)}
+    answers: list[dict[str, object]] = [
+        {"image": f"data:{said};base64,{encoded(OTHER)}"},
+        {"content": [{"type": "image", "source": source}]},
+    ]
+    for answer in answers:
+        (image,) = images_in(answer)
 
-    assert (image.content_type, image.extension) == ("image/../../x", "bin")
+        assert (image.content_type, image.extension) == (content_type, extension)
