@@ -2,10 +2,7 @@
 
 import json
 
-import pytest
-
 from foreman.core.recording import Recording
-from foreman.errors import AnswerTooLarge
 
 
 def lines(recording: Recording) -> list[dict[str, object]]:
@@ -41,11 +38,11 @@ def test_what_is_no_text_is_still_a_line() -> None:
     assert lines(recording) == [{"t": 0, "data": "\ufffd\ufffd"}]
 
 
-def test_no_more_is_kept_than_the_limit() -> None:
+def test_it_stops_at_the_limit_and_says_so() -> None:
     recording = Recording(60)
-    recording.add(b"x" * 20, after_s=0)
 
-    with pytest.raises(AnswerTooLarge, match="60"):
-        recording.add(b"y" * 20, after_s=0)
+    for chunk in (b"x" * 20, b"y" * 20, b"z", b"z"):
+        recording.add(chunk, after_s=0)
 
-    assert len(lines(recording)) == 1
+    assert lines(recording) == [{"t": 0, "data": "x" * 20}, {"cut": True}]
+    assert len(bytes(recording)) <= 60

@@ -119,6 +119,19 @@ def test_the_chunks_are_an_artifact_when_they_are_asked_for() -> None:
     assert told == [WORDS.decode(), END.decode()]
 
 
+def test_a_recording_over_the_limit_is_cut_and_the_result_stays() -> None:
+    opened = sink(keeps_stream=True, limit_bytes=1000)
+    for _ in range(20):
+        opened.take(WORDS)
+    opened.take(END)
+
+    artifacts = {each.name: each.body for each in opened.finish().artifacts}
+
+    assert json.loads(artifacts["response.json"])["message"]["content"] == "ab" * 20
+    assert json.loads(artifacts["stream.ndjson"].splitlines()[-1]) == {"cut": True}
+    assert len(artifacts["stream.ndjson"]) <= 1000
+
+
 @pytest.mark.parametrize(
     ("status", "error"),
     [(400, TargetRefused), (404, TargetRefused), (500, TargetFailed), (503, TargetFailed)],
