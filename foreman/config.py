@@ -270,6 +270,9 @@ def variables() -> list[tuple[list[str], str | None, str]]:
 
 def from_env(environ: Mapping[str, str]) -> Settings:
     """Read the settings; SettingsError names the variable that is missing or wrong."""
+    if "DYNO" in environ and not environ.get("FOREMAN_HOST"):
+        # A Heroku dyno is reached from outside itself; everywhere else that must be asked for.
+        environ = {**environ, "FOREMAN_HOST": "0.0.0.0"}
     return Settings(
         **{field.name: _read(field.metadata, environ) for field in dataclasses.fields(Settings)}
     )

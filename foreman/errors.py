@@ -4,7 +4,7 @@
     ├── SettingsError            a variable of the environment is wrong: the process does not start
     ├── RequestRefused           the caller's request
     │   ├── BodyTooLarge  413    ├── BodyTooSlow  408
-    │   ├── AdminRefused  403    ├── OriginRefused  403
+    │   ├── AdminRefused  403    ├── OriginRefused  403    ├── HostRefused  403
     │   └── NotThere  404, Conflict  409, Unprocessable  422: see `refusals`
     ├── SecretUnreadable         a webhook secret was sealed with a key that is not there
     ├── ServerBusy  503          try again later (Retry-After)
@@ -76,6 +76,12 @@ class OriginRefused(RequestRefused):
     """The Origin of the request is not one of FOREMAN_ORIGINS."""
 
     status, code = 403, "origin_refused"
+
+
+class HostRefused(RequestRefused):
+    """The Host of the request is no name of this machine, and foreman is bound to loopback."""
+
+    status, code = 403, "host_refused"
 
 
 class SecretUnreadable(ForemanError):

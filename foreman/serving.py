@@ -1,6 +1,5 @@
 """gunicorn's configuration. It is read before gevent patches: nothing here imports a driver."""
 
-import os
 import sys
 from typing import Any
 
@@ -10,9 +9,7 @@ from foreman.config import load
 
 _settings = load()
 
-# A Heroku dyno is reached from outside itself; everywhere else that must be asked for.
-_host = "0.0.0.0" if "DYNO" in os.environ and "FOREMAN_HOST" not in os.environ else _settings.host
-bind = f"{_host}:{_settings.port}"
+bind = f"{_settings.host}:{_settings.port}"
 workers = _settings.web_processes
 worker_class = "gevent"
 worker_connections = 2000

@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from foreman.api import client, cors, errors, own
+from foreman.api import client, cors, errors, hosts, own
 from foreman.api.artifacts import Artifacts
 from foreman.api.batch import Batch
 from foreman.api.deliveries import Ledger
@@ -21,6 +21,7 @@ def create_app(runtime: WebRuntime) -> Flask:
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     client.limit_idle_time(app, runtime.settings.client_timeout_s)
+    hosts.install(app, runtime.settings.host)
     cors.install(app, runtime.settings.origins)
     errors.install(app)
     Operations(runtime).install(app)

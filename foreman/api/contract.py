@@ -55,7 +55,9 @@ _BAD_QUERY = problem(422, "invalid: a parameter is unknown or wrong")
 
 # What any of them may answer besides.
 ALWAYS = (
-    problem(403, "origin_refused: a page of this Origin is not allowed"),
+    problem(
+        403, "origin_refused, host_refused: a page of this Origin, or this Host, is not allowed"
+    ),
     problem(405, "http_error: the path has no such method"),
     problem(500, "internal_error: a defect of foreman's"),
     problem(503, "database_unavailable, shutting_down: try again after `Retry-After` seconds"),

@@ -158,6 +158,18 @@ def test_another_broker_is_refused_by_the_variable_that_named_it(variable: str, 
         read(**{"FOREMAN_BROKER_URL": "", variable: url})
 
 
+@pytest.mark.parametrize(
+    ("given", "host"),
+    [
+        ({}, "127.0.0.1"),
+        ({"DYNO": "web.1"}, "0.0.0.0"),
+        ({"DYNO": "web.1", "FOREMAN_HOST": "127.0.0.1"}, "127.0.0.1"),
+    ],
+)
+def test_a_heroku_dyno_is_reached_from_outside(given: dict[str, str], host: str) -> None:
+    assert read(**given).host == host
+
+
 def test_there_is_one_target_by_default() -> None:
     (target,) = read().targets
 

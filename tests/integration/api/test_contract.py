@@ -60,6 +60,16 @@ def test_a_page_of_another_origin_is_refused_as_a_problem(caller: Caller) -> Non
     assert problem_of(answer)[:2] == (403, "origin_refused")
 
 
+def test_a_name_that_is_not_this_machines_is_refused_on_every_route(caller: Caller) -> None:
+    foreign = {"Host": "evil.example", "Origin": "http://evil.example"}  # a rebound name
+
+    assert problem_of(caller.get("/jobs", **foreign))[:2] == (403, "host_refused")
+    for path in ("/", "/api/tags", "/v1/models", "/healthz", "/readyz", "/nowhere"):
+        assert caller.get(path, **foreign).status_code == 403
+    for host in ("127.0.0.1:11435", "localhost:11435"):
+        assert caller.get("/healthz", Host=host).status_code == 200
+
+
 def test_the_document_names_every_operation_and_every_status_once(caller: Caller) -> None:
     shown = caller.get("/openapi.json").json
 
