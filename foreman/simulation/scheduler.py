@@ -29,9 +29,12 @@ BUSY = "server busy, please try again.  maximum pending requests exceeded"
 class _Ticket:
     """One request in the line."""
 
-    def __init__(self, model: Model, options: Mapping[str, object]) -> None:
+    def __init__(
+        self, model: Model, options: Mapping[str, object], keep_alive_s: float | None
+    ) -> None:
         self.model = model
         self.options = options
+        self.keep_alive_s = keep_alive_s
         self.ready = Event()
         self.gone = Event()
         self.runner: Runner | None = None
@@ -68,10 +71,10 @@ class Scheduler:
         runner = self._loaded.get(model.digest)
         if runner is not None and runner.serves(options):
             runner.users += 1
-        else:
-            runner = self._wait_in_line(_Ticket(model, options))
-        try:
             self._keep(runner, keep_alive_s)
+        else:
+            runner = self._wait_in_line(_Ticket(model, options, keep_alive_s))
+        try:
             yield runner
         finally:
             self._leave(runner)
@@ -158,6 +161,8 @@ class Scheduler:
 
     def _hand_over(self, ticket: _Ticket, runner: Runner) -> None:
         runner.users += 1
+        # Before the next in line can ask the model to leave: afterwards it would keep it.
+        self._keep(runner, ticket.keep_alive_s)
         ticket.runner = runner
         ticket.ready.set()
 

@@ -202,6 +202,20 @@ def test_a_new_keep_alive_keeps_a_model_that_was_to_be_evicted(start: StartSimul
     assert waiting.result().status == 200
 
 
+def test_who_waits_in_line_is_served_while_another_model_is_just_being_loaded(
+    start: StartSimulation,
+) -> None:
+    simulation = start(models=TWO_DO_NOT_FIT, load_s=0.2, tokens_per_s=0)
+
+    first = ask_later(simulation.url, "/api/chat", chat("a"))
+    wait_for(lambda: simulation.state()["loading"] == "a")
+    second = ask_later(simulation.url, "/api/chat", chat("b"))
+    wait_for(lambda: simulation.state()["pending"] == 2)
+
+    assert (first.result().status, second.result().status) == (200, 200)
+    assert [load["model"] for load in simulation.log("load")] == ["a", "b"]
+
+
 @pytest.mark.parametrize("keep_alive", [0.01, "10ms", 0, "0s"])
 def test_a_model_leaves_when_its_keep_alive_is_over(
     start: StartSimulation, keep_alive: object
