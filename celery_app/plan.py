@@ -90,6 +90,10 @@ class Plan:
         """The broker has no message of these rows yet, or lost them: leave them out for now."""
         self._empty[queue] = time.monotonic() + EMPTY_S
 
+    def has_others(self, queue: str) -> bool:
+        """Whether another residency than `queue` waits for this target."""
+        return any(line.queue != queue for line in self._lines())
+
     def longest_wait_s(self) -> float:
         """How long the oldest of all jobs has waited that this target could serve."""
         return max((w.wait_s for each in self._waiting.values() for w in each), default=0.0)

@@ -149,6 +149,12 @@ class Puller(threading.Thread):
 
     def _listen_to_resident(self, queue: str) -> Pulled | None:
         """Jobs run, and none of the same residency waits: wait for one, or for their end."""
+        if self.plan.has_others(queue):
+            # The end of the last one begins a swap. A parked consumer would see it late, and on
+            # Redis it is not gone before its BRPOP has ended: over 0.1 s of an idle target. So
+            # this thread asks again and again, for as long as the last jobs of the visit run.
+            self._worker.slots.wait_for_free(1, WAKE_S)
+            return None
         # Somebody waits for an interactive job; one of another kind is seen by the next picture.
         names = [queue, *(name for name in self.plan.names(queue) if name != queue)]
         ends = self._changes_plan

@@ -2,6 +2,8 @@
 
 import json
 import threading
+from itertools import pairwise
+from statistics import median
 from typing import Any
 
 import pytest
@@ -83,6 +85,24 @@ def test_without_an_overdue_one_a_visit_goes_on_while_there_is_work(
         assert other.is_waiting
     assert other.result()[0] == 200
     assert loads(ollama.log("load")) == ["chain-a", "chain-b"]
+
+
+def test_a_swap_begins_as_soon_as_the_last_of_several_slots_is_free(
+    new_stack: NewStack, new_ollama: NewOllama
+) -> None:
+    ollama = new_ollama(tokens_per_s=20, tokens=8, load_s=0.05, max_loaded=1)
+    stack = new_stack(ollama)
+    for last, following in pairwise(("chain-a", "chain-b") * 3):
+        running = Background(stack.url, body=chat(last))
+        wait_for(lambda model=last: ollama.state()["generating"] == {model: 1})
+        waiting = Background(stack.url, body=chat(following, options={"num_predict": 1}))
+        assert (running.result()[0], waiting.result()[0]) == (200, 200)
+
+    unloads = [unload["at"] for unload in ollama.log("unload")]
+    ends = sorted(generation["end"] for generation in ollama.log("generation"))
+    rests = [at - max(end for end in ends if end <= at) for at in unloads]
+    assert len(rests) == 5
+    assert median(rests) < 0.08
 
 
 def test_a_client_that_leaves_while_its_model_loads_does_not_abort_the_load(
