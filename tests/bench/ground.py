@@ -7,7 +7,7 @@ foreman on Redis and through one on RabbitMQ. All stay up while one of them is m
 import itertools
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,19 +107,26 @@ class Ground:
                 ways[PROXY] = running.enter_context(_proxy(target))
             for name in (REDIS, RABBITMQ):
                 if name in names:
-                    stack = running.enter_context(self.stack(name, target, slots))
+                    stack = running.enter_context(self.stack(name, target, slots=slots))
                     ways[name] = self._way(name, stack)
             for way in ways.values():
                 way.pids["target"] = target.pid
             yield Scene({name: ways[name] for name in names}, tokens)
 
-    def stack(self, name: str, target: SimulationProcess, slots: int) -> Stack:
-        """A foreman on this broker over this target, to be started."""
+    def stack(
+        self,
+        name: str,
+        target: SimulationProcess,
+        *,
+        slots: int,
+        settings: Mapping[str, str] | None = None,
+    ) -> Stack:
+        """A foreman on the broker of the way `name`, with a new database; not started."""
         return self._stack_type(
             database_url=self.postgres.create_database(),
             broker_url=self._broker_url(name),
             targets=f"gpu={target.url}?slots={slots}",
-            settings=SETTINGS,
+            settings=SETTINGS | dict(settings or {}),
             is_migrated=False,
         )
 

@@ -16,7 +16,7 @@ PACKAGES = ("celery", "kombu", "gevent", "gunicorn", "flask", "psycopg", "sqlalc
 
 def markdown(sections: list[Section], facts: Mapping[str, str]) -> str:
     """The whole report."""
-    parts = ["# Performance", _how(facts), *(_section(section) for section in sections)]
+    parts = ["# Performance", _how(facts), *map(section, sections)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -55,11 +55,13 @@ def _how(facts: Mapping[str, str]) -> str:
     )
 
 
-def _section(section: Section) -> str:
-    rows = [section.header, tuple("---" for _ in section.header), *section.rows]
+def section(told: Section, level: int = 2) -> str:
+    """One benchmark's answer, below a heading of that level."""
+    rows = [told.header, tuple("---" for _ in told.header), *told.rows]
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     aims = "\n".join(
         f"- {'met' if aim.is_met else '**missed**'}: {aim.text}; found {aim.found}"
-        for aim in section.aims
+        for aim in told.aims
     )
-    return f"## {section.title}\n\n{section.load}\n\n{table}\n\n{aims}"
+    parts = [f"{'#' * level} {told.title}", told.load, table, aims]
+    return "\n\n".join(part for part in parts if part)

@@ -1,0 +1,41 @@
+"""The same trace without servers: what the policy itself makes of it, and first in, first out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from foreman.core.drain import Rules
+from foreman.simulation.drain import compare
+from tests.bench.drain import trace as trace_of
+from tests.bench.drain.trace import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """One policy on the trace: no time goes to anything but loads and generation."""
+
+    loads: int
+    makespan_s: float
+    longest_wait_s: float
+    generating: float
+
+
+def simulate(
+    policy: str, trace: Sequence[Request], *, max_wait_s: float, slots: int = 1
+) -> Simulated:
+    """Serve the trace by `foreman simulate`'s policy of that name."""
+    rules = Rules(max_wait_interactive_s=max_wait_s)
+    on = compare.ground(trace_of.arrivals(trace), rules, swap_s=trace_of.LOAD_S, slots=slots)
+    found, tally = compare.run(policy, on)
+    longest_s = max(max(waits, default=0.0) for waits in tally.waits.values())
+    return Simulated(found.swaps, found.makespan_s, longest_s, found.busy_share)
+
+
+def least_makespan_s(trace: Sequence[Request], slots: int) -> float:
+    """What no scheduling can beat: the first request comes, each model is loaded once, all run.
+
+    The trace is made so that this can be reached nearly: three times as much work comes as one
+    slot can do, so after the first seconds there is always something to run. Several slots are
+    taken to be busy to the end, so with them the least is a little too low.
+    """
+    models = {each.model for each in trace}
+    return len(models) * trace_of.LOAD_S + trace_of.work_s(trace) / slots
