@@ -2,12 +2,14 @@
 
 import json
 import threading
+from functools import partial
 from itertools import pairwise
 from statistics import median
 from typing import Any
 
 import pytest
 
+from foreman.simulation.process import SimulationProcess
 from tests.client import Background, chat, stream
 from tests.integration.conftest import NewOllama, NewStack
 from tests.stack import Stack, wait_for
@@ -21,6 +23,11 @@ def swaps(stack: Stack) -> list[dict[str, Any]]:
 
 def loads(log: list[dict[str, Any]]) -> list[str]:
     return [event["model"] for event in log]
+
+
+def _generates(ollama: SimulationProcess, model: str) -> bool:
+    generating: dict[str, int] = ollama.state()["generating"]
+    return generating == {model: 1}
 
 
 class Crowd:
@@ -94,7 +101,7 @@ def test_a_swap_begins_as_soon_as_the_last_of_several_slots_is_free(
     stack = new_stack(ollama)
     for last, following in pairwise(("chain-a", "chain-b") * 3):
         running = Background(stack.url, body=chat(last))
-        wait_for(lambda model=last: ollama.state()["generating"] == {model: 1})
+        wait_for(partial(_generates, ollama, last))
         waiting = Background(stack.url, body=chat(following, options={"num_predict": 1}))
         assert (running.result()[0], waiting.result()[0]) == (200, 200)
 
@@ -102,7 +109,7 @@ def test_a_swap_begins_as_soon_as_the_last_of_several_slots_is_free(
     ends = sorted(generation["end"] for generation in ollama.log("generation"))
     rests = [at - max(end for end in ends if end <= at) for at in unloads]
     assert len(rests) == 5
-    assert median(rests) < 0.08
+    assert median(rests) < 0.1
 
 
 def test_a_client_that_leaves_while_its_model_loads_does_not_abort_the_load(
