@@ -74,7 +74,7 @@ def main() -> None:
     target = SimulationProcess(demo=True, load_s=0, tokens=5, tokens_per_s=0, slots=4)
     with Ground() as ground, target:
         for name in (REDIS, RABBITMQ):
-            with ground.stack(name, target, 4) as stack:
+            with ground.stack(name, target, slots=4) as stack:
                 found = measure(stack, count)
             p50, p95, p99 = (percentile(found, each) for each in (50, 95, 99))
             is_met = "" if p95 <= AIM_MS else f" (aim: {AIM_MS:g})"
