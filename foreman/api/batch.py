@@ -22,8 +22,18 @@ from foreman.api.reading import parse, read_headers
 from foreman.core.lines import Line, Lines
 from foreman.errors import BodyTooLarge, ForemanError
 from foreman.runtime import WebRuntime
-from foreman.services.accept import New, Outcome, Prepared, Replayed, accept_all, prepare
+from foreman.services.accept import (
+    New,
+    Outcome,
+    Prepared,
+    Replayed,
+    accept_all,
+    held,
+    prepare,
+    repeat,
+)
 from foreman.services.judge import Judge
+from foreman.store.accept import KeyHolder
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +82,7 @@ class _Intake:
         self._runtime = runtime
         self._headers = headers
         self._judge = Judge(runtime)
-        self._chunk: list[tuple[int, Prepared | ForemanError]] = []
+        self._chunk: list[tuple[int, bytes | ForemanError]] = []
         self._chunk_bytes = 0
         self._flushed_at = time.monotonic()
         self._failure: ForemanError | None = None
@@ -87,14 +97,13 @@ class _Intake:
             for line in self._lines(lines):
                 taken += 1
                 self._take(line)
-                if taken % LINES_PER_TURN == 0:
-                    time.sleep(0)
         except ForemanError as error:  # the body ended early, or was too long
-            self._add(taken, error)
+            self._chunk.append((taken, error))
         except Exception:  # the outermost loop of this thread: the client must get its end
             log.exception("batch failed")
-        finally:
+        try:
             self._flush()
+        finally:
             self.answers.put(b"")
 
     def _lines(self, lines: Lines) -> Iterator[Line]:
@@ -107,37 +116,65 @@ class _Intake:
     def _take(self, line: Line) -> None:
         if line.index >= LINES_LIMIT:
             raise BodyTooLarge(f"a batch has at most {LINES_LIMIT} lines; this and all after it")
-        try:
-            self._add(line.index, self._prepared(line))
-        except ForemanError as error:
-            self._add(line.index, error)
-        self._chunk_bytes += len(line.text or b"")
+        if line.text is None:
+            words = f"a line has at most {LINE_LIMIT_BYTES} bytes; use POST /jobs"
+            self._chunk.append((line.index, BodyTooLarge(words)))
+        else:
+            self._chunk.append((line.index, line.text))
+            self._chunk_bytes += len(line.text)
         is_full = len(self._chunk) >= CHUNK_LINES or self._chunk_bytes >= CHUNK_BYTES
         if is_full or time.monotonic() - self._flushed_at > CHUNK_AGE_S:
             self._flush()
 
-    def _prepared(self, line: Line) -> Prepared:
-        if line.text is None:
-            raise BodyTooLarge(f"a line has at most {LINE_LIMIT_BYTES} bytes; use POST /jobs")
-        key = self._headers.key and f"{self._headers.key}\n{line.index}"
-        ask = ask_of(parse(JobRequest, line.text), self._headers, key)
-        return prepare(self._runtime, ask, self._judge)
-
-    def _add(self, index: int, entry: Prepared | ForemanError) -> None:
-        self._chunk.append((index, entry))
-
     def _flush(self) -> None:
         """Accept the chunk; the relay publishes it, so that no request waits behind so many."""
         chunk, self._chunk, self._chunk_bytes = self._chunk, [], 0
-        self._flushed_at = time.monotonic()
-        jobs = [entry for _, entry in chunk if isinstance(entry, Prepared)]
-        outcomes = iter(self._accepted(jobs))
-        ends = [
-            (index, next(outcomes) if isinstance(entry, Prepared) else entry)
-            for index, entry in chunk
-        ]
+        holders = self._held([index for index, entry in chunk if isinstance(entry, bytes)])
+        entries: list[Prepared | Outcome] = []
+        for number, (index, entry) in enumerate(chunk, 1):
+            entries.append(
+                self._entry(index, entry, holders) if isinstance(entry, bytes) else entry
+            )
+            if number % LINES_PER_TURN == 0:
+                time.sleep(0)
+        outcomes = iter(self._accepted([each for each in entries if isinstance(each, Prepared)]))
+        ends = [next(outcomes) if isinstance(each, Prepared) else each for each in entries]
         if ends:
-            self.answers.put(b"".join(_line(index, outcome) for index, outcome in ends))
+            pairs = zip(chunk, ends, strict=True)
+            self.answers.put(b"".join(_line(index, outcome) for (index, _), outcome in pairs))
+        self._flushed_at = time.monotonic()
+
+    def _held(self, indexes: list[int]) -> dict[str, KeyHolder]:
+        """Who holds the keys of these lines."""
+        keys = [key for index in indexes if (key := self._key(index))]
+        if self._failure is None:
+            try:
+                return held(self._runtime, keys)
+            except ForemanError as error:
+                self._failure = error
+            except Exception:  # as in `_accepted`
+                self._failure = _defect("batch not looked up")
+        return {}
+
+    def _key(self, index: int) -> str | None:
+        return self._headers.key and f"{self._headers.key}\n{index}"
+
+    def _entry(
+        self, index: int, text: bytes, holders: dict[str, KeyHolder]
+    ) -> Prepared | Replayed | ForemanError:
+        """A line that may be accepted, or what becomes of it without that."""
+        key = self._key(index)
+        try:
+            ask = ask_of(parse(JobRequest, text), self._headers, key)
+            if self._failure is not None:
+                return self._failure
+            if key in holders:
+                return repeat(self._runtime, ask, holders[key])
+            return prepare(self._runtime, ask, self._judge)
+        except ForemanError as error:
+            return error
+        except Exception:  # as in `_accepted`
+            return _defect("line not prepared")
 
     def _accepted(self, jobs: list[Prepared]) -> list[Outcome]:
         if jobs and self._failure is None:
@@ -147,9 +184,14 @@ class _Intake:
                 # Not tried again for each chunk: every try may take seconds.
                 self._failure = error
             except Exception:  # a defect is told to the client, line by line, and logged here
-                log.exception("batch not accepted")
-                self._failure = ForemanError("internal error; see foreman's log")
+                self._failure = _defect("batch not accepted")
         return [self._failure or ForemanError()] * len(jobs)
+
+
+def _defect(words: str) -> ForemanError:
+    """What a client is told of the exception that is being handled, which is logged."""
+    log.exception(words)
+    return ForemanError("internal error; see foreman's log")
 
 
 def _line(index: int, outcome: Outcome) -> bytes:
@@ -160,8 +202,13 @@ def _line(index: int, outcome: Outcome) -> bytes:
             status=202,
             id=job_id,
             job_url=job_url(job_id),
-            webhook_secret=outcome.webhook_secret if isinstance(outcome, New) else None,
+            webhook_secret=outcome.webhook_secret,
         )
     else:
-        line = BatchLine(index=index, status=outcome.status, error=problem_of(outcome))
+        line = BatchLine(
+            index=index,
+            status=outcome.status,
+            error=problem_of(outcome),
+            retry_after_s=outcome.retry_after_s,
+        )
     return line.model_dump_json(exclude_none=True).encode() + b"\n"

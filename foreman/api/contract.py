@@ -62,6 +62,16 @@ ALWAYS = (
     problem(500, "internal_error: a defect of foreman's"),
     problem(503, "database_unavailable, shutting_down: try again after `Retry-After` seconds"),
 )
+_FULL = problem(
+    503,
+    "queue_full: too many jobs wait; server_busy, database_unavailable, shutting_down:"
+    " try again after `Retry-After` seconds",
+)
+_RETRY_FULL = problem(
+    503,
+    "queue_full: too many jobs wait; database_unavailable, shutting_down:"
+    " try again after `Retry-After` seconds",
+)
 _WITH_BODY = (
     problem(400, "bad_request: the body is not JSON, or ended early"),
     problem(408, "body_too_slow: the body did not come in time"),
@@ -85,6 +95,7 @@ JOBS = (
             *_WITH_BODY,
             problem(422, "invalid, invalid_model, model_not_found, remote_model,"
                     " webhook_refused, idempotency_key_reused; `field` says where"),
+            _FULL,
         ),
     ),
     Operation(
@@ -96,7 +107,9 @@ JOBS = (
         body=payloads.JobRequest,
         body_type=NDJSON,
         answers=(
-            Answer(200, "One line for each line, as they are accepted or refused",
+            Answer(200, "One line for each line, as they are accepted or refused; a line with"
+                   " 503 (queue_full, server_busy, database_unavailable, shutting_down) says in"
+                   " `retry_after_s` when to send it again",
                    objects.BatchLine, NDJSON),
             problem(422, "invalid: a header or parameter is wrong"),
         ),
@@ -185,6 +198,7 @@ JOBS = (
                    ("Location", "X-Foreman-Job-Id")),
             _UNKNOWN,
             problem(409, "not_ended; not_retryable: it was synchronous, or its request is gone"),
+            _RETRY_FULL,
             _BAD_QUERY,
         ),
     ),

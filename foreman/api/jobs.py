@@ -1,6 +1,7 @@
 """`/jobs`: accept, list, show, follow, cancel, retry."""
 
 import json
+import math
 import re
 from uuid import UUID
 
@@ -60,8 +61,8 @@ class Jobs:
             self._wait(job.id, has_ended, wait_s)
             job = self._find(job.id)
         has_waited = wait_s is not None and job.state in END_STATES
-        secret = outcome.webhook_secret if isinstance(outcome, New) else None
-        response = _job_response(job, accepted_object(job, secret), 200 if has_waited else 202)
+        shown = accepted_object(job, outcome.webhook_secret)
+        response = _job_response(job, shown, 200 if has_waited else 202)
         if isinstance(outcome, Replayed):
             response.headers["Idempotent-Replayed"] = "true"
         if wait_s is not None:
@@ -178,5 +179,7 @@ def _meanings(text: str) -> list[Scalar]:
     try:
         meant = json.loads(text, parse_constant=str)
     except (ValueError, RecursionError):
+        return [text]
+    if isinstance(meant, float) and not math.isfinite(meant):  # 1e999: no JSON has it
         return [text]
     return [text, meant] if isinstance(meant, int | float | bool | None) else [text]

@@ -102,7 +102,10 @@ class JobObject(Shown):
     ended_at: AwareDatetime | None
     ready_at: Annotated[AwareDatetime | None, Field(description="Not tried again before this.")]
     expires_at: Annotated[AwareDatetime | None, Field(description="Start before this, or expire.")]
-    deadline_at: Annotated[AwareDatetime | None, Field(description="End before this, or fail.")]
+    deadline_at: Annotated[
+        AwareDatetime | None,
+        Field(description="End before this, or fail; still queued then: expire."),
+    ]
     cancel_requested_at: AwareDatetime | None
     target_status: Annotated[int | None, Field(description="The target's HTTP status.")]
     seq: Annotated[int, Field(description="The number of its newest event.")]
@@ -118,7 +121,8 @@ class AcceptedObject(JobObject):
     """A job that was accepted just now."""
 
     webhook_secret: Annotated[
-        str | None, Field(description="Made for its webhook, and shown only here.")
+        str | None,
+        Field(description="Made for its webhook; shown only to this request and its repeats."),
     ]
 
 
@@ -171,8 +175,14 @@ class BatchLine(Sparse):
     status: int
     id: str | None = None
     job_url: str | None = None
-    webhook_secret: str | None = None
+    webhook_secret: Annotated[
+        str | None,
+        Field(description="Made for its webhook; shown only to this request and its repeats."),
+    ] = None
     error: Problem | None = None
+    retry_after_s: Annotated[
+        int | None, Field(description="With status 503: send the line again after so long.")
+    ] = None
 
 
 def job_url(job_id: object) -> str:

@@ -1,10 +1,12 @@
 """Accept asynchronous jobs: judge, insert, publish. What is answered with 202 is on the disk.
 
-A caller's key makes one job, however often and from however many threads it comes.
+A caller's key makes one job, however often and from however many threads it comes. A repeat is
+answered from what its key holds: it is not judged again, and no limit counts it.
 """
 
 import hashlib
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -14,7 +16,7 @@ from foreman.adapters.webhook import check_receiver_url
 from foreman.core.bodies import without
 from foreman.core.queues import JobClass, Wakeup, class_queue
 from foreman.core.reshape import with_one_size
-from foreman.errors import ForemanError, ServerBusy, ShuttingDown
+from foreman.errors import ForemanError, SecretUnreadable, ServerBusy, ShuttingDown
 from foreman.ids import new_id
 from foreman.refusals import KeyReused, Unprocessable
 from foreman.runtime import WebRuntime
@@ -23,6 +25,9 @@ from foreman.services.limits import check_room
 from foreman.store import accept as rows
 from foreman.store.accept import AcceptedJob, KeyHolder, Times
 from foreman.store.hooks import NewHook, add_hooks, hook_for
+from foreman.store.sealing import Seal
+
+log = logging.getLogger(__name__)
 
 HEADERS = [("Content-Type", "application/json")]
 
@@ -61,7 +66,7 @@ class New:
 
     job: AcceptedJob
     times: Times
-    webhook_secret: str | None  # made here, and told once
+    webhook_secret: str | None = field(repr=False)  # made here
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,7 @@ class Replayed:
     """The job that the same key and the same request made before."""
 
     job_id: UUID
+    webhook_secret: str | None = field(repr=False)  # made here: the first answer may be lost
 
 
 Outcome = New | Replayed | ForemanError
@@ -104,8 +110,25 @@ def prepare(runtime: WebRuntime, ask: Ask, judge: Judge) -> Prepared:
     return Prepared(job, _hook(runtime, ask, job.id))
 
 
+def held(runtime: WebRuntime, keys: Sequence[str]) -> dict[str, KeyHolder]:
+    """Who holds these keys: their asks are answered by `repeat`, and not prepared."""
+    if not keys:
+        return {}
+    with runtime.database.statement() as connection:
+        return rows.holders_of(connection, keys)
+
+
+def repeat(runtime: WebRuntime, ask: Ask, holder: KeyHolder) -> Replayed:
+    """The job of an ask whose key is held; KeyReused when another request made that."""
+    if holder.fingerprint != _fingerprint(ask):
+        raise _key_reused()
+    return _replayed(runtime, holder, shows_secret=ask.webhook_secret is None)
+
+
 def accept(runtime: WebRuntime, ask: Ask) -> New | Replayed:
     """Accept one job and publish its wake-up."""
+    if ask.key and (holder := held(runtime, [ask.key]).get(ask.key)):
+        return repeat(runtime, ask, holder)
     outcome = accept_all(runtime, [prepare(runtime, ask, Judge(runtime))], is_published=True)[0]
     if isinstance(outcome, ForemanError):
         raise outcome
@@ -137,7 +160,7 @@ def accept_all(
         add_hooks(connection, [hook for hook in hooks if hook.job_id in new])
         taken = [job.key for job in jobs if job.key and job.id not in new]
         holders = rows.holders_of(connection, taken) if taken else {}
-    return [_outcome(each, new, holders) for each in prepared]
+    return [_outcome(runtime, each, new, holders) for each in prepared]
 
 
 def _hook(runtime: WebRuntime, ask: Ask, job_id: UUID) -> NewHook | None:
@@ -148,16 +171,36 @@ def _hook(runtime: WebRuntime, ask: Ask, job_id: UUID) -> NewHook | None:
     )
 
 
-def _outcome(prepared: Prepared, new: dict[UUID, Times], holders: dict[str, KeyHolder]) -> Outcome:
-    job = prepared.job
+def _outcome(
+    runtime: WebRuntime,
+    prepared: Prepared,
+    new: dict[UUID, Times],
+    holders: dict[str, KeyHolder],
+) -> Outcome:
+    job, made = prepared.job, prepared.hook.shown_secret if prepared.hook else None
     if job.id in new:
-        return New(job, new[job.id], prepared.hook.shown_secret if prepared.hook else None)
+        return New(job, new[job.id], made)
     holder = holders.get(job.key or "")
     if holder is None:
         return ServerBusy("server busy, please try again: the key's job is being removed")
     if holder.fingerprint != job.fingerprint:
-        return KeyReused("this key came with another request before", field="Idempotency-Key")
-    return Replayed(holder.job_id)
+        return _key_reused()
+    return _replayed(runtime, holder, shows_secret=made is not None)
+
+
+def _key_reused() -> KeyReused:
+    return KeyReused("this key came with another request before", field="Idempotency-Key")
+
+
+def _replayed(runtime: WebRuntime, holder: KeyHolder, *, shows_secret: bool) -> Replayed:
+    """The job that was made before, with the secret that was made for it."""
+    if not shows_secret or holder.secret is None:
+        return Replayed(holder.job_id, None)
+    try:
+        return Replayed(holder.job_id, Seal(runtime.settings.secret_keys).open(holder.secret))
+    except SecretUnreadable:
+        log.warning("webhook secret not shown again", extra={"job_id": str(holder.job_id)})
+        return Replayed(holder.job_id, None)
 
 
 def _json(value: object, *, sort_keys: bool = False) -> bytes:

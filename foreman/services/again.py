@@ -9,6 +9,7 @@ from foreman.ids import new_id
 from foreman.refusals import NotEnded, NotRetryable
 from foreman.runtime import WebRuntime
 from foreman.services.history import find
+from foreman.services.limits import check_room
 from foreman.store.hooks import copy_hook
 from foreman.store.job_rows import JobRow
 from foreman.store.retry import copy_job
@@ -23,6 +24,7 @@ def retry(runtime: WebRuntime, old_id: UUID) -> JobRow:
         raise NotRetryable("the job was synchronous: its caller has the answer, and may ask again")
     if old.state not in END_STATES:
         raise NotEnded(f"the job is {old.state}; only an ended one can be tried again")
+    check_room(runtime, old.queue, old.model)
     job_id = new_id()
     with runtime.database.transaction() as connection:
         is_copied = copy_job(connection, old_id, job_id)

@@ -37,6 +37,7 @@ from foreman.core.frames import Headers
 from foreman.core.queues import JobClass
 from foreman.core.states import JobState, Source
 from foreman.store.fixed import FixedStatement
+from foreman.store.hook_models import Hook
 from foreman.store.models import Event, IdempotencyKey, Job, Payload
 from foreman.store.moves import durability
 
@@ -78,6 +79,7 @@ class KeyHolder:
 
     job_id: UUID
     fingerprint: bytes
+    secret: str | None = field(default=None, repr=False)  # the newest of its own hook, sealed
 
 
 # One array a column, in the names of `AcceptedJob`; two are times of the row's own.
@@ -147,7 +149,16 @@ def _insertion() -> Select[Any]:
     )
 
 
-_INSERT = FixedStatement(_insertion())
+def _holding() -> Select[Any]:
+    columns = (IdempotencyKey.key, IdempotencyKey.job_id, IdempotencyKey.fingerprint)
+    return (
+        select(*columns, Hook.secrets[1].label("secret"))
+        .outerjoin(Hook, Hook.job_id == IdempotencyKey.job_id)
+        .where(IdempotencyKey.key == func.any(bindparam("keys", type_=ARRAY(Text))))
+    )
+
+
+_INSERT, _HOLD = FixedStatement(_insertion()), FixedStatement(_holding())
 
 
 def insert_jobs(
@@ -173,10 +184,8 @@ def insert_jobs(
 
 def holders_of(connection: Connection, keys: Sequence[str]) -> dict[str, KeyHolder]:
     """Who holds these keys."""
-    held = select(IdempotencyKey.key, IdempotencyKey.job_id, IdempotencyKey.fingerprint).where(
-        IdempotencyKey.key.in_(keys)
-    )
-    return {row.key: KeyHolder(row.job_id, row.fingerprint) for row in connection.execute(held)}
+    held = _HOLD.run(connection, {"keys": list(keys)})
+    return {row.key: KeyHolder(row.job_id, row.fingerprint, row.secret) for row in held}
 
 
 def _interval(seconds: float | None) -> timedelta | None:

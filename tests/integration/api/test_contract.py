@@ -83,6 +83,13 @@ def test_the_document_names_every_operation_and_every_status_once(caller: Caller
         assert len(statuses) == len(set(statuses))
 
 
+@pytest.mark.parametrize("path", ["/jobs", "/jobs/{job_id}/retry"])
+def test_where_a_queue_may_be_full_the_document_says_so(path: str) -> None:
+    responses = document(OPERATIONS, VERSION)["paths"][path]["post"]["responses"]
+
+    assert "queue_full" in responses["503"]["description"]
+
+
 def test_every_reference_of_the_document_leads_somewhere() -> None:
     shown = document(OPERATIONS, VERSION)
 

@@ -79,6 +79,15 @@ def test_each_filter_chooses(caller: Caller, store: Store) -> None:
     assert ids(caller, state=JobState.EXPIRED) == []
 
 
+@pytest.mark.parametrize("written", ["1e999", "-1e999", "NaN", "Infinity", "9" * 5000])
+def test_a_number_that_json_cannot_have_is_a_label_as_it_was_written(
+    caller: Caller, written: str
+) -> None:
+    job_id = caller.submit(metadata={"a": written[:100]})
+
+    assert ids(caller, **{"metadata.a": written}) == ([str(job_id)] if len(written) < 100 else [])
+
+
 @pytest.mark.parametrize(
     ("query", "field"),
     [

@@ -1,5 +1,7 @@
 """`/queues` and `/swaps`: what waits, what may be expected, and what draining has saved."""
 
+import json
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -140,3 +142,57 @@ def test_beyond_its_limit_a_queue_takes_no_more_and_says_when_to_come_back(
     assert problem_of(answers[-1])[1] == "queue_full"
     assert int(answers[-1].headers["Retry-After"]) >= 1
     assert "3 jobs wait for chain-a:latest" in answers[-1].json["detail"]
+
+
+@pytest.fixture
+def full(runtime: WebRuntime, store: Store, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Call it, and no further job may wait."""
+    runtime.accepted.clear()
+    return lambda: monkeypatch.setattr(runtime, "settings", replace(runtime.settings, max_queue=0))
+
+
+def test_a_repeat_is_answered_although_its_queue_is_full(
+    caller: Caller, runtime: WebRuntime, full: Callable[[], None]
+) -> None:
+    first = caller.post("/jobs", ask(), Idempotency_Key="k")
+    full()
+    counted = runtime.accepted.total()
+
+    again = caller.post("/jobs", ask(), Idempotency_Key="k")
+    other = caller.post("/jobs", ask(max_attempts=5), Idempotency_Key="k")
+
+    assert (again.status_code, again.json["id"]) == (202, first.json["id"])
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert problem_of(other)[:2] == (422, "idempotency_key_reused")
+    assert runtime.accepted.total() == counted
+
+
+def test_a_batch_is_repeated_into_a_full_queue_and_its_new_lines_say_when_to_come_back(
+    caller: Caller, runtime: WebRuntime, full: Callable[[], None]
+) -> None:
+    first, more = json.dumps(ask()).encode() + b"\n", json.dumps(ask(ttl_seconds=9)).encode()
+    accepted = json.loads(caller.post("/jobs/batch", first, Idempotency_Key="k").data)
+    full()
+    counted = runtime.accepted.total()
+
+    answer = caller.post("/jobs/batch", first + more, Idempotency_Key="k")
+
+    repeated, refused = (json.loads(line) for line in answer.data.splitlines())
+    assert repeated == accepted
+    assert (refused["status"], refused["error"]["type"]) == (503, "/docs#queue_full")
+    assert refused["retry_after_s"] >= 1
+    assert runtime.accepted.total() == counted
+
+
+def test_a_retry_waits_for_room_as_a_new_job_does(
+    caller: Caller, store: Store, full: Callable[[], None]
+) -> None:
+    job_id = caller.submit()
+    caller.post(f"/jobs/{job_id}/cancel")
+    full()
+
+    answer = caller.post(f"/jobs/{job_id}/retry")
+
+    assert problem_of(answer)[:2] == (503, "queue_full")
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert len(store.sql("SELECT id FROM jobs")) == 1

@@ -87,6 +87,34 @@ def test_while_no_target_answers_a_job_is_accepted_and_waits(new_caller: NewCall
     assert (job["state"], job["model"]) == ("queued", "never-seen:latest")
 
 
+def test_a_repeat_is_not_judged_again(caller: Caller, store: Store, new_caller: NewCaller) -> None:
+    alone = new_caller(FOREMAN_TARGETS=f"gpu=http://127.0.0.1:{free_port()}")
+    body = ask(request={"model": "never-seen", "prompt": "x"})
+    line = json.dumps(body).encode()
+    first = alone.post("/jobs", body, Idempotency_Key="k")
+    lines = alone.post("/jobs/batch", line, Idempotency_Key="k").data
+
+    again = caller.post("/jobs", body, Idempotency_Key="k")
+
+    assert (again.status_code, again.json["id"]) == (202, first.json["id"])
+    assert caller.post("/jobs/batch", line, Idempotency_Key="k").data == lines
+    assert problem_of(caller.post("/jobs", body))[1] == "model_not_found"
+    assert len(store.sql("SELECT id FROM jobs")) == 2
+
+
+def test_without_a_database_a_batch_with_a_key_is_told_so_by_the_line(
+    without_database: Caller,
+) -> None:
+    body = json.dumps(ask()).encode() + b"\n{\n"
+
+    answer = without_database.post("/jobs/batch", body, Idempotency_Key="k")
+
+    lines = [json.loads(line) for line in answer.data.splitlines()]
+    assert [line["status"] for line in lines] == [503, 400]
+    assert lines[0]["retry_after_s"] > 0
+    assert "retry_after_s" not in lines[1]
+
+
 def test_a_model_that_another_target_has_is_not_run_on_the_one_that_is_named(
     new_caller: NewCaller, runtime: WebRuntime
 ) -> None:

@@ -1,14 +1,17 @@
 """Webhooks of jobs: who is told, by which secret, and the ledger of what was sent."""
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import pytest
+from cryptography.fernet import Fernet
 
 from foreman.core.states import DeliveryState
+from foreman.runtime import WebRuntime
 from foreman.store import deliveries
 from tests.integration.api.ground import Caller, ask, problem_of
-from tests.integration.store.ground import Store
+from tests.integration.store.ground import Store, race
 
 URL = "https://receiver.example/hook"
 SECRET = "whsec_" + "A" * 32
@@ -49,14 +52,54 @@ def test_only_the_events_that_were_asked_for_are_owed(caller: Caller) -> None:
     assert [each["type"] for each in ledger] == ["job.cancelled"]
 
 
-def test_a_secret_that_is_made_here_is_shown_once(caller: Caller) -> None:
+def test_a_secret_that_is_made_here_is_shown_to_its_request_and_the_repeats(
+    caller: Caller, runtime: WebRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sealed = replace(runtime.settings, secret_keys=(Fernet.generate_key().decode(),))
+    monkeypatch.setattr(runtime, "settings", sealed)
     made = caller.post("/jobs", ask(webhook={"url": URL}), Idempotency_Key="k").json
-    own = caller.post("/jobs", ask(webhook={"url": URL, "secret": SECRET})).json
     again = caller.post("/jobs", ask(webhook={"url": URL}), Idempotency_Key="k").json
 
     assert made["webhook_secret"].startswith("whsec_")
-    assert (own["webhook_secret"], again["webhook_secret"]) == (None, None)
+    assert (again["id"], again["webhook_secret"]) == (made["id"], made["webhook_secret"])
     assert made["webhook_secret"] not in caller.get(f"/jobs/{made['id']}").text
+
+
+def test_a_secret_of_the_callers_own_is_never_shown(caller: Caller) -> None:
+    body = ask(webhook={"url": URL, "secret": SECRET})
+
+    answers = [caller.post("/jobs", body, Idempotency_Key="k") for _ in range(2)]
+
+    assert [SECRET in each.text for each in answers] == [False, False]
+
+
+def test_a_repeat_whose_secret_no_key_opens_is_answered_without_it(
+    caller: Caller, store: Store
+) -> None:
+    made = caller.post("/jobs", ask(webhook={"url": URL}), Idempotency_Key="k").json
+    store.sql("UPDATE hooks SET secrets = ARRAY['fernet:x']")
+
+    again = caller.post("/jobs", ask(webhook={"url": URL}), Idempotency_Key="k").json
+
+    assert (again["id"], again["webhook_secret"]) == (made["id"], None)
+
+
+def test_all_that_race_for_a_key_are_shown_the_one_secret(caller: Caller) -> None:
+    body = ask(webhook={"url": URL})
+
+    answers = race(*[lambda: Caller(caller.app).post("/jobs", body, Idempotency_Key="k")] * 10)
+
+    assert {each.status_code for each in answers} == {202}
+    assert len({each.json["webhook_secret"] for each in answers}) == 1
+
+
+def test_the_repeat_of_a_batch_is_shown_its_secrets_again(caller: Caller) -> None:
+    body = caller.app.json.dumps(ask(webhook={"url": URL})).encode()
+
+    first, again = (caller.post("/jobs/batch", body, Idempotency_Key="k").data for _ in range(2))
+
+    assert b"whsec_" in first
+    assert again == first
 
 
 @pytest.mark.parametrize(
