@@ -68,7 +68,7 @@ def _checked_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
         raise ValueError("numbers must be finite") from exc
     if len(text.encode()) > METADATA_LIMIT_BYTES:
         raise ValueError(f"at most {METADATA_LIMIT_BYTES} bytes as JSON")
-    if "\\u0000" in text:
+    if any("\x00" in word for pair in metadata.items() for word in pair if isinstance(word, str)):
         raise ValueError("text may not contain the character U+0000")
     return metadata
 
@@ -142,7 +142,8 @@ class JobRequest(Sent):
         Seconds | None, Field(description="Not started within this time: expired.")
     ] = None
     deadline_seconds: Annotated[
-        Seconds | None, Field(description="Not ended within this time: failed.")
+        Seconds | None,
+        Field(description="Not ended within this time: failed; still queued: expired."),
     ] = None
     max_attempts: Annotated[
         int | None, Field(ge=1, le=20, description="Left out: FOREMAN_MAX_ATTEMPTS.")

@@ -160,6 +160,12 @@ def test_an_embedding_as_a_job_queues_too(caller: Caller, simulation: Simulation
     assert (job["endpoint"], job["queue"]["position"]) == ("/api/embed", 1)
 
 
+def test_the_six_characters_that_write_a_zero_character_are_none(caller: Caller) -> None:
+    metadata = {"\\u0000": "C:\\u0000"}
+
+    assert caller.job(caller.submit(metadata=metadata))["metadata"] == metadata
+
+
 def test_a_zero_character_in_a_prompt_is_kept(caller: Caller, store: Store) -> None:
     caller.submit(request={"model": "chain-a", "prompt": "a\x00b"})
 
