@@ -57,6 +57,8 @@ def submit(client: Client, args: argparse.Namespace) -> int | None:
         target=args.target,
         **{name: value for name, value in _options(args).items() if value not in (None, {})},
     )
+    if job.webhook_secret:
+        print(f"webhook secret: {job.webhook_secret}", file=sys.stderr)
     if not args.wait:
         _show(job, args)
         return None
@@ -164,13 +166,16 @@ def _request(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _options(args: argparse.Namespace) -> dict[str, Any]:
+    if args.webhook_secret and not args.webhook:
+        raise ClientError("--webhook-secret needs --webhook")
+    hook = {"url": args.webhook, "secret": args.webhook_secret}
     return {
         "priority": args.priority,
         "ttl_seconds": args.ttl,
         "deadline_seconds": args.deadline,
         "max_attempts": args.max_attempts,
         "metadata": dict(args.metadata),
-        "webhook": {"url": args.webhook} if args.webhook else None,
+        "webhook": {name: value for name, value in hook.items() if value} or None,
     }
 
 
@@ -221,10 +226,11 @@ _JOBS: dict[str, _Verb] = {
             _argument("--request", metavar="FILE", help="the body for that route; - reads it"),
             _argument("--priority", choices=["batch", "interactive"]),
             _argument("--ttl", type=float, metavar="S", help="start within, or expire"),
-            _argument("--deadline", type=float, metavar="S", help="end within, or fail"),
+            _argument("--deadline", type=float, metavar="S", help="end within, or fail (expire)"),
             _argument("--max-attempts", type=int),
             _LABELS,
-            _argument("--webhook", metavar="URL"),
+            _argument("--webhook", metavar="URL", help="tell it; a secret is made and printed"),
+            _argument("--webhook-secret", metavar="whsec_…", help="your own, instead"),
             _argument("--key", help="Idempotency-Key: the same key is the same job"),
             _argument("--target", help="the one target that may run it"),
             _argument("--wait", action="store_true", help="wait, and print the result"),

@@ -56,7 +56,8 @@ class Client:
 
         `key`: the same key with the same request is the same job; one is made when none is given,
         so that a lost answer costs nothing. `more`: priority, ttl_seconds, deadline_seconds,
-        max_attempts, metadata, artifacts, webhook.
+        max_attempts, metadata, artifacts, webhook. A `webhook` without a `secret` is given one by
+        foreman: `webhook_secret` of what this returns, and of no later answer; keep it.
         """
         headers = {"Idempotency-Key": key or str(uuid.uuid4())}
         if target:

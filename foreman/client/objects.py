@@ -1,6 +1,6 @@
 """What the client hands back, and the two errors that carry a job."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 from foreman.client.refusals import ClientError, Refused, refused
@@ -33,6 +33,8 @@ class Job:
     error: dict[str, Any] | None
     usage: dict[str, Any] | None
     queue: dict[str, Any] | None
+    # Made by foreman for the job's webhook: only of a job that was submitted just now.
+    webhook_secret: str | None = field(default=None, repr=False)
 
     @property
     def has_ended(self) -> bool:
@@ -63,12 +65,15 @@ class Line:
     index: int
     job_id: str | None
     error: Refused | None
+    webhook_secret: str | None = field(default=None, repr=False)  # as of a Job
 
 
 def read_line(shown: dict[str, Any]) -> Line:
     problem = shown.get("error")
     error = refused(shown["status"], problem, "") if problem else None
-    return Line(shown["index"], shown.get("id"), error)
+    if error:
+        error.retry_after_s = shown.get("retry_after_s")
+    return Line(shown["index"], shown.get("id"), error, shown.get("webhook_secret"))
 
 
 class StillRunning(ClientError):

@@ -158,6 +158,30 @@ def test_what_a_newer_foreman_says_besides_is_left_out(server: Server, client: C
     assert (job.state, job.error) == ("queued", None)
 
 
+def test_the_secret_that_was_made_is_handed_back_and_in_no_log(
+    server: Server, client: Client
+) -> None:
+    line = {"index": 0, "status": 202, "id": "j1", "webhook_secret": "whsec_x"}
+    server.answers = [(202, JOB | {"webhook_secret": "whsec_x"}), (200, line), (200, JOB)]
+
+    job = client.submit("/api/chat", {"model": "m"}, webhook={"url": "https://r.example/"})
+    (told,) = client.submit_many([{}])
+
+    assert (job.webhook_secret, told.webhook_secret) == ("whsec_x", "whsec_x")
+    assert "whsec_x" not in repr((job, told))
+    assert client.job("j1").webhook_secret is None
+
+
+def test_a_line_says_when_to_send_it_again(server: Server, client: Client) -> None:
+    status, shown = problem(503, "queue_full")
+    server.answers = [(200, {"index": 0, "status": status, "error": shown, "retry_after_s": 7})]
+
+    (line,) = client.submit_many([{}])
+
+    assert isinstance(line.error, Unavailable)
+    assert line.error.retry_after_s == 7
+
+
 def test_a_long_list_is_read_by_pages(server: Server, client: Client) -> None:
     page = {"data": [JOB] * 200, "has_more": True, "next": "c"}
     server.answers = [(200, page), (200, page | {"data": [JOB] * 50})]

@@ -161,6 +161,23 @@ def test_the_command_line_submits_waits_and_shows(shared_stack: Stack) -> None:
     assert job["id"] in listed
 
 
+def test_the_command_line_prints_the_secret_that_was_made(web_alone: WebAlone) -> None:
+    own = "whsec_" + "A" * 32
+    given = ("--model", "chain-a", "--webhook", "https://receiver.example/", "hi")
+
+    made = command(web_alone, "jobs", "submit", *given)
+    brought = command(web_alone, "jobs", "submit", "--webhook-secret", own, *given)
+    alone = ("--webhook-secret", own, "--model", "chain-a", "hi")
+    wrong = command(web_alone, "jobs", "submit", *alone, status=1)
+
+    assert made.stderr.startswith("webhook secret: whsec_")
+    assert "whsec_" not in made.stdout
+    assert "whsec_" not in brought.stdout + brought.stderr
+    assert "--webhook-secret needs --webhook" in wrong.stderr
+    for done in (made, brought):
+        command(web_alone, "jobs", "cancel", done.stdout.split()[0])
+
+
 def test_the_command_line_cancels_and_says_what_is_wrong(web_alone: WebAlone) -> None:
     given = ("--model", "chain-a", "hi")
     job_id = command(web_alone, "jobs", "submit", *given).stdout.split()[0]
