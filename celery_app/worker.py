@@ -14,7 +14,7 @@ from foreman.ids import new_id
 from foreman.runtime import WorkerRuntime
 from foreman.services.health import Health
 from foreman.services.keep import Keeper
-from foreman.services.run import Run, Runner
+from foreman.services.run import Run, Runner, check_time
 from foreman.services.visit import Visit
 from foreman.services.warm import LOOK_EVERY_S, Warmth
 from foreman.store import targets, upkeep
@@ -41,7 +41,13 @@ class Worker:
         self.is_stopping = threading.Event()
         self.warmth = Warmth(self.runtime, serving=self._serving, may_load=self._may_load)
         self._has_ended = threading.Event()
-        for duty in (self._beat, self._refresh_lists, self._tend, self._keep_warm):
+        for duty in (
+            self._beat,
+            self._refresh_lists,
+            self._tend,
+            self._bound_runs,
+            self._keep_warm,
+        ):
             threading.Thread(target=duty, name=duty.__name__, daemon=True).start()
 
     def lease(self) -> Lease | None:
@@ -108,6 +114,12 @@ class Worker:
                 self.keeper.beat()
             except Exception:  # the outermost loop: a lease must not be lost to a defect
                 log.exception("heartbeat failed")
+
+    def _bound_runs(self) -> None:
+        # Of its own, too: what tends the target may wait for it.
+        while not self._has_ended.wait(TEND_EVERY_S):
+            for run in self.runner.running().values():
+                check_time(run, self.runtime.settings.job_timeout_s)
 
     def _tend(self) -> None:
         while not self._has_ended.wait(TEND_EVERY_S):

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from foreman.errors import DatabaseUnavailable, JobCancelled, WorkerLost
 from foreman.runtime import WorkerRuntime
-from foreman.services.run import Run, Runner, check_time
+from foreman.services.run import Run, Runner
 from foreman.store import runs, targets
 from foreman.store.targets import Lease
 
@@ -64,8 +64,6 @@ class Keeper:
     def beat(self) -> None:
         """Renew the leases; stop what is cancelled, unheard, too long, or not ours any more."""
         running = self._runner.running()
-        for run in running.values():
-            check_time(run, self._runtime.settings.job_timeout_s)
         try:
             self._renew(running)
         except DatabaseUnavailable as error:

@@ -58,11 +58,12 @@ class Run:
 
     def wait_for(self, future: "Future[Any]") -> None:
         """Wait until something is done; raises what stops the run meanwhile."""
+        self.started_at = float("inf")  # a load has the target's limit, not the job's
         future.add_done_callback(lambda _: self._woken.set())
-        self._woken.wait()  # bounded by the job's own limit, which stops it
+        self._woken.wait()  # bounded by the limits of the load itself
         if self.stopped_by is not None:
             raise self.stopped_by
-        self.started_at = time.monotonic()  # a load is not the job's own time
+        self.started_at = time.monotonic()
 
     def stop(self, error: ForemanError) -> None:
         """Hang up on the target and let the run end with `error`; the first one counts."""
