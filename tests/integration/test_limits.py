@@ -21,7 +21,7 @@ def test_a_client_that_does_not_read_is_cut_off_and_delays_nobody(
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         deaf.connect(("127.0.0.1", stack.port))
         body = json.dumps(chat()).encode()
-        head = f"POST /api/chat HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = f"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
         deaf.sendall(head.encode() + body)
 
         answer = stack.post("/api/chat", chat(options={"num_predict": 20}))

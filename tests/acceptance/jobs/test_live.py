@@ -88,7 +88,7 @@ def test_answers_come_while_the_lines_are_still_sent(web_alone: WebAlone) -> Non
 def test_a_caller_that_leaves_in_the_middle_leaves_whole_jobs_behind(web_alone: WebAlone) -> None:
     before = len(web_alone.rows("SELECT 1 FROM jobs WHERE client = 'leaver'"))
     with socket.create_connection(("127.0.0.1", web_alone.port), timeout=LIMIT_S) as sock:
-        head = b"POST /jobs/batch HTTP/1.1\r\nHost: x\r\nX-Foreman-Client: leaver\r\n"
+        head = b"POST /jobs/batch HTTP/1.1\r\nHost: localhost\r\nX-Foreman-Client: leaver\r\n"
         sock.sendall(
             head + b"Content-Length: 10000000\r\n\r\n" + line() * 700 + b'{"endpoint": "/ap'
         )

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from operator import methodcaller
 from uuid import UUID
 
@@ -21,7 +22,8 @@ from tests.integration.store.ground import Store
 def finish(store: Store, job_id: UUID, state: JobState = JobState.SUCCEEDED) -> None:
     claim = store.claim(job_id)
     assert claim
-    told = None if state is JobState.SUCCEEDED else failure("boom", code="target_cut")
+    cut = replace(failure("boom", code="target_cut"), is_permanent=False)
+    told = None if state is JobState.SUCCEEDED else cut
     assert store.do(runs.finish_run, job_id, claim.fence, state, status=200, failure=told)
 
 
