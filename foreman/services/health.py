@@ -9,6 +9,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
+from uuid import UUID
 
 from foreman.adapters.target import TargetRequest
 from foreman.errors import (
@@ -26,9 +27,10 @@ from foreman.store.targets import Lease
 
 log = logging.getLogger(__name__)
 
-# Answers in a row that were cut before their first byte.
-CUTS = 3
-PROBE_FIRST_S, PROBE_LIMIT_S = 2.0, 60.0
+# Jobs in a row whose answers were cut before their first byte; one job in all its runs may be the
+# cause of it itself.
+CUT_JOBS = 3
+PROBE_FIRST_S, PROBE_LIMIT_S = 2.0, 30.0
 
 
 class Health:
@@ -37,7 +39,7 @@ class Health:
     def __init__(self, runtime: WorkerRuntime, on_sick: Callable[[ForemanError], None]) -> None:
         self._runtime = runtime
         self._on_sick = on_sick
-        self._cuts = 0
+        self._cut_jobs: set[UUID] = set()
         self._model = ""
         self._probe_at = 0.0
         self._pause_s = PROBE_FIRST_S
@@ -50,7 +52,8 @@ class Health:
 
     def reset(self) -> None:
         """Nothing is held against it any more."""
-        self._cuts, self.sick_of, self._pause_s = 0, None, PROBE_FIRST_S
+        self._cut_jobs.clear()
+        self.sick_of, self._pause_s = None, PROBE_FIRST_S
 
     def begin(self) -> None:
         """A target was leased: its row says that it is well."""
@@ -61,12 +64,12 @@ class Health:
         """Learn from how a run ended."""
         self._model = run.claim.model
         if error is None or run.received_bytes:
-            self._cuts = 0
+            self._cut_jobs.clear()
         elif isinstance(error, TargetTimeout) and not isinstance(error, JobTooLong):
             self._fall_sick(error)
         elif isinstance(error, TargetError) and not isinstance(error, LoadFailed | JobTooLong):
-            self._cuts += 1
-            if self._cuts >= CUTS:
+            self._cut_jobs.add(run.claim.job_id)
+            if len(self._cut_jobs) >= CUT_JOBS:
                 self._fall_sick(error)
 
     def _fall_sick(self, error: ForemanError) -> None:

@@ -166,7 +166,7 @@ def test_a_load_that_fails_is_not_repeated_at_every_look(
 
 def test_a_load_that_the_target_cuts_off_is_tried_again_later(new_ground: NewGround) -> None:
     ground = new_ground(pinned="chat")
-    ground.ollama.fault("cut_before", model="chat")
+    ground.ollama.fault("cut_before", path="/api/generate", model="chat")
 
     assert [ground.turn() for _ in range(2)] == [[], []]
     assert len(ground.ollama.log("generation")) == 1

@@ -7,8 +7,6 @@ import pytest
 from foreman.errors import DatabaseUnavailable
 from foreman.services.watchdog import DEAF_S, Watchdog
 
-START = time.monotonic()
-
 
 class Drain:
     """A drain as the watchdog sees it, and what was done to it."""
@@ -23,6 +21,7 @@ class Drain:
             reconnect=lambda: self.done.append("reconnect"),
             give_up=lambda: self.done.append("give up"),
         )
+        self._now = time.monotonic()
 
     def _longest_wait_s(self) -> float:
         if isinstance(self.longest_wait_s, DatabaseUnavailable):
@@ -31,7 +30,7 @@ class Drain:
 
     def pass_time(self, duration_s: float) -> None:
         """Turn by turn, each second."""
-        begin = getattr(self, "_now", START)
+        begin = self._now
         self._now = begin + duration_s
         for second in range(int(duration_s)):
             self.watchdog.turn(begin + second + 1)

@@ -56,7 +56,7 @@ def test_the_pace_is_that_of_the_configuration(start: StartSimulation) -> None:
     final = answer.lines[-1]
     assert final["eval_count"] == 61
     assert final["prompt_eval_duration"] + final["eval_duration"] <= final["total_duration"]
-    assert final["eval_duration"] >= 60 / 200 * 1e9
+    assert final["eval_duration"] >= 60 / 200 * 1e9 - 1e6  # clocks differ by less than 1 ms
 
 
 @pytest.mark.parametrize(("limit", "lines", "reason"), [(100, 42, "stop"), (41, 42, "length")])
