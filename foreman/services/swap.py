@@ -43,10 +43,9 @@ def bring(
     loaded = _loaded_models(client)
     stays = {residency.model} if may_stay else frozenset()
     in_the_way = loaded - keeps - stays
-    for model in in_the_way:
-        _unload(client, model)
-    if in_the_way:
-        _see_gone(client, in_the_way)
+    going = frozenset(model for model in in_the_way if _unload(client, model))
+    if going:
+        _see_gone(client, going)
     _load(client, residency)
     cost_s = time.monotonic() - began_at
     return Swapped(cost_s, was_loaded=may_stay and residency.model in loaded)
@@ -63,7 +62,8 @@ def _loaded_models(client: TargetClient) -> frozenset[str]:
         return frozenset()
 
 
-def _unload(client: TargetClient, model: str) -> None:
+def _unload(client: TargetClient, model: str) -> bool:
+    """Ask it to go; False when the target will not: a model that was deleted, say."""
     try:
         status, words = memory.ask(client, model, {"keep_alive": 0}, silence_s=memory.LOOK_LIMIT_S)
     except TargetUnreachable:
@@ -72,6 +72,7 @@ def _unload(client: TargetClient, model: str) -> None:
         status, words = error.status, str(error)
     if status != 200:
         log.warning("model not unloaded", extra={"model": model, "error": words})
+    return status == 200
 
 
 def _see_gone(client: TargetClient, models: frozenset[str]) -> None:

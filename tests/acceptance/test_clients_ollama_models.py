@@ -70,6 +70,7 @@ def test_ollama_python_makes_a_model_that_can_be_asked_at_once(client: ollama.Cl
     assert [part.status for part in client.create("made", from_=CHAT, stream=True)][-1] == "success"
     assert client.generate("made", QUESTION, options={"num_predict": 1}).done_reason == "length"
     assert client.push("made").status == "success"
+    client.generate("made", keep_alive=0)  # what is deleted while it is loaded stays so
     client.delete("made")
     with pytest.raises(ollama.ResponseError, match="model 'made' not found"):
         client.generate("made", QUESTION)
