@@ -40,12 +40,15 @@ class Inlet:
         """What a lost connection raises."""
         return tuple(self._connection.connection_errors)
 
-    def get(self, names: Sequence[str]) -> Pulled | None:
-        """The first message of the first of these queues that has one."""
+    def get(self, names: Sequence[str], *, settles: bool) -> Pulled | None:
+        """The first message of the first of these queues that has one.
+
+        `settles`: first let go back what the last `listen` may still bring, of other queues too.
+        """
         if not names:
             return None
         self.release()
-        if self._is_unsettled:
+        if settles and self._is_unsettled:
             settle(self._connection, self._settings)
             self._is_unsettled = False
         for name in names:

@@ -135,7 +135,10 @@ class Puller(threading.Thread):
                 continue
             if decision.queue is None:
                 return self._listen_to_all()
-            pulled = self._inlet.get(self.plan.names(decision.queue))
+            # While jobs of the visit run, only its own queues were listened to. What that may still
+            # bring is settled before a swap, not in the way of the visit's next job.
+            settles = not self._worker.slots.running or self.plan.has_others(decision.queue)
+            pulled = self._inlet.get(self.plan.names(decision.queue), settles=settles)
             if pulled is not None:
                 return pulled
             if self._worker.slots.running:
