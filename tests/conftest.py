@@ -81,7 +81,7 @@ def new_broker_url(request: pytest.FixtureRequest) -> Callable[[str], str]:
         number = next(_numbers)
         if kind == "redis":
             valkey: ValkeyServer = request.getfixturevalue("valkey")
-            return f"redis://127.0.0.1:{valkey.port}/{number % 16}"
+            return f"redis://127.0.0.1:{valkey.port}/{number}"
         rabbitmq: RabbitServer = request.getfixturevalue("rabbitmq")
         vhost = f"test{number}"
         rabbitmq.ctl("add_vhost", vhost)

@@ -103,6 +103,9 @@ class PostgresServer(Server):
 class ValkeyServer(Server):
     """A broker that speaks Redis, on a loopback port so that a proxy can stand in front of it."""
 
+    # One for each test of a run: a worker of another stack would take what is not its own.
+    DATABASES = 10_000
+
     def __init__(self) -> None:
         super().__init__("valkey")
         self._valkey: Valkey = private_valkey(self.places, dict(os.environ))
@@ -114,7 +117,9 @@ class ValkeyServer(Server):
         return f"redis://127.0.0.1:{self.port}/0"
 
     def command(self) -> Command:
-        return self._valkey.command({"port": str(self.port), "bind": "127.0.0.1"})
+        return self._valkey.command(
+            {"port": str(self.port), "bind": "127.0.0.1", "databases": str(self.DATABASES)}
+        )
 
     def is_ready(self) -> bool:
         with socket.socket() as connection:

@@ -20,7 +20,10 @@ from foreman.embedded.places import PROJECT
 from foreman.embedded.probe import free_port
 from foreman.embedded.waiting import wait_until
 
-pytestmark = pytest.mark.timeout(240)  # a first start may also install packages
+pytestmark = [
+    pytest.mark.timeout(240),  # a first start may also install packages
+    pytest.mark.alone,
+]
 NOT_OURS = {"DATABASE_URL", "FOREMAN_BROKER_URL", "CLOUDAMQP_URL", "REDIS_URL", "FOREMAN_TARGETS"}
 READY = "foreman is ready at "
 

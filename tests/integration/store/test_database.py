@@ -95,7 +95,8 @@ def test_times_are_read_in_utc(store: Store) -> None:
 
 
 def test_a_connection_that_the_server_ended_is_replaced(store: Store) -> None:
-    others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"
+    # With a time limit it returns when they are gone, not when they have been told to go.
+    others = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = :name"
     race(*[store.database.check] * 4)
     name = store.sql("SELECT current_database() AS name")[0]["name"]
     store.sql(f"{others} AND pid <> pg_backend_pid()", name=name)
@@ -109,7 +110,7 @@ def test_a_connection_that_ends_in_a_transaction_is_an_unavailable_database(
     def lose_the_connection() -> None:
         with database.transaction() as connection, database.statement() as other:
             pid = connection.scalar(text("SELECT pg_backend_pid()"))
-            other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+            other.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
             connection.execute(text("SELECT 1"))
 
     with pytest.raises(DatabaseUnavailable):
