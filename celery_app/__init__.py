@@ -4,7 +4,7 @@ from typing import Any
 
 from celery import signals
 
-from celery_app import drain, lifecycle, tasks
+from celery_app import drain, events, lifecycle, tasks
 from foreman import logs
 from foreman.adapters.broker import make_celery
 from foreman.config import load
@@ -22,5 +22,5 @@ def configure_logs(**options: Any) -> None:
 
 app = make_celery(_settings, has_confirms=False)
 app.conf.foreman = _settings
-app.steps["consumer"].add(drain.DrainStep)
+app.steps["consumer"].update({events.GatherEvents, drain.DrainStep})
 tasks.register(app)

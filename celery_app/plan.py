@@ -99,7 +99,11 @@ class Plan:
         return max((w.wait_s for each in self._waiting.values() for w in each), default=0.0)
 
     def names(self, queue: str) -> list[str]:
-        """The Celery queues of a residency that have work, in the order in which to ask them."""
+        """The Celery queues of a residency to ask, in this order.
+
+        By the picture: where it shows no rows, the caller listens and need not ask. While others
+        wait it does not listen, and what comes for the resident is found by asking alone.
+        """
         waiting = self._waiting.get(queue, [])
         line = line_of(queue, waiting, Costs({}), is_elsewhere=False)
         first = class_to_take(line, self.rules)
@@ -108,7 +112,7 @@ class Plan:
             waiting, key=lambda each: (each.job_class != first, not each.pinned_target)
         )
         names = [each.name for each in waiting]
-        return names if names else self.all_names(queue)
+        return self.all_names(queue) if not names and self.has_others(queue) else names
 
     def all_names(self, queue: str) -> list[str]:
         """Both classes of a residency, whether they have work or not."""

@@ -158,8 +158,8 @@ class Puller(threading.Thread):
             # this thread asks again and again, for as long as the last jobs of the visit run.
             self._worker.slots.wait_for_free(1, WAKE_S)
             return None
-        # Somebody waits for an interactive job; one of another kind is seen by the next picture.
-        names = [queue, *(name for name in self.plan.names(queue) if name != queue)]
+        # Jobs for this target alone are rare: what comes of them is seen by the next picture.
+        names = dict.fromkeys([*self.plan.all_names(queue), *self.plan.names(queue)])
         ends = self._changes_plan
         return self._inlet.listen(names, until=lambda: not self._worker.slots.running or ends())
 

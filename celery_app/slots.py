@@ -1,6 +1,6 @@
 """The slots of the target that this worker drives: how many jobs run, and their messages.
 
-A message is acknowledged when its row is claimed; its slot is held until the task ends.
+A message is acknowledged when its row is claimed; its slot is held until the target is at rest.
 """
 
 import threading

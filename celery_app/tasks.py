@@ -29,6 +29,7 @@ def register(app: Celery) -> None:
                 parsed,
                 target=worker.keeper.lease.target,
                 on_claim=partial(worker.slots.acknowledge, task_id),
+                on_rest=partial(worker.slots.free, task_id),
             )
             is_looked_at = True
         finally:

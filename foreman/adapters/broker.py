@@ -68,7 +68,7 @@ def make_celery(settings: Settings, *, has_confirms: bool = True) -> Celery:
         task_default_queue="foreman.default",
         task_serializer="json",
         accept_content=["json"],
-        # The slot of a target is held until the task ends; see celery_app.slots.
+        # A message is acknowledged by its run, not by Celery; see celery_app.slots.
         task_acks_late=True,
         task_reject_on_worker_lost=True,
         # Results are in Postgres.
@@ -76,7 +76,8 @@ def make_celery(settings: Settings, *, has_confirms: bool = True) -> Celery:
         result_backend=None,
         task_send_sent_event=True,
         worker_send_task_events=True,
-        worker_concurrency=max(target.slots for target in settings.targets),
+        # While a slot's next job runs, the end of the last one may still be recorded.
+        worker_concurrency=2 * max(target.slots for target in settings.targets),
         worker_prefetch_multiplier=1,
         worker_hijack_root_logger=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,

@@ -43,9 +43,17 @@ class Run:
     """One claimed job on its way through the target; stopped from any thread by `stop`."""
 
     def __init__(
-        self, claim: runs.Claim, target: str, call: Call, sink: Sink, on_sent: Callable[[], None]
+        self,
+        claim: runs.Claim,
+        target: str,
+        call: Call,
+        sink: Sink,
+        *,
+        on_sent: Callable[[], None],
+        on_rest: Callable[[], None],
     ) -> None:
         self.on_sent = on_sent
+        self.on_rest = on_rest
         self.claim = claim
         self.target = target
         self.call = call
@@ -120,10 +128,18 @@ class Runner:
             if not run.received_bytes:
                 run.stop(error)
 
-    def run(self, job_id: UUID, *, target: str, on_claim: Callable[[], None]) -> None:
+    def run(
+        self,
+        job_id: UUID,
+        *,
+        target: str,
+        on_claim: Callable[[], None],
+        on_rest: Callable[[], None],
+    ) -> None:
         """Run a job if it still waits.
 
-        `on_claim` is called once the row is claimed, while the target is at work already.
+        `on_claim` is called once the row is claimed, while the target is at work already, and
+        `on_rest` when the target has done its part, while the end is still to be recorded.
         """
         with about_job(job_id):
             with self._runtime.database.statement() as connection:
@@ -140,7 +156,7 @@ class Runner:
                 log.debug("job is not waiting any more")
                 return
             call = self._runtime.targets[target].call()
-            run = Run(claim, target, call, self._sink(claim), on_claim)
+            run = Run(claim, target, call, self._sink(claim), on_sent=on_claim, on_rest=on_rest)
             with self._listed(run), _stopped_at_deadline(run):
                 self._carry_out(run)
 
@@ -170,17 +186,23 @@ class Runner:
             outcome = run.sink.finish()
         except ForemanError as error:
             cause = run.stopped_by or error
-            self._residence.note_end(run, cause)
+            self._leave_target(run, cause)
             if isinstance(cause, TargetUnreachable):
                 self._runtime.catalog.lose(run.target)
             self._ends.fail(run.claim, run.sink, cause)
         else:
-            self._residence.note_end(run, None)
+            self._leave_target(run, None)
             self._ends.succeed(run.claim, outcome)
             _tell_end(run, outcome)
         finally:
             run.call.close()
             run.sink.close()
+
+    def _leave_target(self, run: Run, error: ForemanError | None) -> None:
+        """The target is at rest: the next job need not wait until this one's end is recorded."""
+        run.call.close()
+        self._residence.note_end(run, error)
+        run.on_rest()
 
     def _body(self, run: Run) -> Reshaped:
         """The request to send; an unload is left out of it while more of the residency waits."""
