@@ -6,6 +6,7 @@ from celery import signals
 
 from celery_app.worker import Worker
 from foreman.config import Settings
+from foreman.runtime import keep_for_good
 
 _worker: Worker | None = None
 
@@ -16,6 +17,7 @@ def start_worker(settings: Settings, hostname: str) -> Worker:
     if _worker is None:
         _worker = Worker(settings, hostname)
         _worker.keeper.declare()
+        keep_for_good()
     return _worker
 
 

@@ -13,7 +13,7 @@ from foreman.adapters.inbox import Note
 from foreman.api import create_app
 from foreman.config import load
 from foreman.errors import DatabaseUnavailable
-from foreman.runtime import WebRuntime
+from foreman.runtime import WebRuntime, keep_for_good
 from foreman.services.upkeep import WebUpkeep
 
 CHANNEL_LIMIT_S = 15
@@ -31,6 +31,7 @@ _upkeep.start()
 # the same, answers 503 and connects when it can.
 _runtime.inbox.wait_until_consuming(CHANNEL_LIMIT_S)
 app = create_app(_runtime)
+keep_for_good()
 
 
 def refuse_jobs() -> None:
