@@ -1,4 +1,4 @@
-"""Draining, live: `python -m tests.bench.drain [--slots N] [--write FILE] [--picture FILE.png]`.
+"""Draining, live: `python -m tests.bench.drain [--span S] [--write FILE] [--picture FILE.png]`.
 
 The same requests to a simulated Ollama alone, and through foreman on both brokers, with longest
 waits that are not reached and with short ones.
@@ -28,6 +28,8 @@ JOB_LIMIT_S = 2.0
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.drain", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few requests: does it run?")
+    parser.add_argument("--span", type=float, default=SPAN_S, help="seconds in which they come")
+    parser.add_argument("--calm", action="store_true", help="without the ways with short waits")
     parser.add_argument("--slots", type=int, default=1, help="of the target")
     parser.add_argument("--write", type=Path, help="Markdown file for the tables")
     parser.add_argument("--picture", type=Path, help="PNG file; needs matplotlib")
@@ -42,25 +44,28 @@ def _settings(max_wait_s: float) -> dict[str, str]:
     }
 
 
-def _runs(ground: Ground, trace: Sequence[Request], slots: int, pick_ups: int) -> list[Observed]:
-    ways = (REDIS, RABBITMQ)
-    calm = [
+def _calm(ground: Ground, trace: Sequence[Request], slots: int, pick_ups: int) -> list[Observed]:
+    return [
         run_foreman(ground, way, way, trace, _settings(PATIENT_S), slots=slots, pick_ups=pick_ups)
-        for way in ways
+        for way in (REDIS, RABBITMQ)
     ]
-    forced = [
+
+
+def _forced(ground: Ground, trace: Sequence[Request], slots: int) -> list[Observed]:
+    return [
         run_foreman(ground, way, f"{way}, {SHORT_S:g} s", trace, _settings(SHORT_S), slots=slots)
-        for way in ways
+        for way in (REDIS, RABBITMQ)
     ]
-    return calm + forced
 
 
 def main() -> None:
     args = _arguments()
-    trace = poisson(20, 4.0) if args.quick else poisson(REQUESTS, SPAN_S)
+    trace = poisson(20, 4.0) if args.quick else poisson(REQUESTS, args.span)
     alone = run_alone(trace, args.slots)
     with Ground() as ground:
-        runs = _runs(ground, trace, args.slots, 10 if args.quick else PICK_UPS)
+        runs = _calm(ground, trace, args.slots, 10 if args.quick else PICK_UPS)
+        if not args.calm:
+            runs += _forced(ground, trace, args.slots)
         facts = report.machine() | ground.versions()
     simulated = {
         "the policy, simulated": simulate("ours", trace, max_wait_s=PATIENT_S, slots=args.slots),

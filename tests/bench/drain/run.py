@@ -95,9 +95,11 @@ def _decided_s(stack: Stack) -> list[float]:
     jobs = stack.rows("SELECT queue, created_at, working_at, ended_at FROM jobs")
     decided = []
     for (_, before), (began_at, queue) in pairwise(visits):
-        ended = [job["ended_at"] for job in jobs if job["queue"] == before]
-        last_at = max(at for at in ended if at <= began_at)
-        if any(j["queue"] == queue and j["created_at"] < last_at < j["working_at"] for j in jobs):
+        # Its end may be recorded after the next visit has begun.
+        of_it = [job for job in jobs if job["queue"] == before and job["working_at"] <= began_at]
+        last_at = max(job["ended_at"] for job in of_it)
+        waited = (j for j in jobs if j["queue"] == queue and j["working_at"] >= began_at)
+        if any(job["created_at"] < last_at for job in waited):
             decided.append((began_at - last_at).total_seconds())
     return decided
 

@@ -27,7 +27,7 @@ def loads(
         times = (f"{each.makespan_s:.1f}", f"{each.makespan_s / least_s:.3f}")
         shares = (f"{each.generating:.1%}", f"{share:.1%}", f"{each.longest_wait_s:.1f}")
         rows.append((name, *figures, *times, *shares))
-    aims = [aim for run in runs if not _is_forced(run) for aim in _aims(run, alone, least_s)]
+    aims = [aim for run in runs if not is_forced(run) for aim in _aims(run, alone, least_s)]
     return Section(
         "Loads and makespan",
         f"*Least* is what no scheduling can beat: {trace_of.work_s(trace) / alone.slots:.1f} s of"
@@ -93,7 +93,7 @@ def waits(runs: Sequence[Observed]) -> Section:
     return Section("Waits", text, header, rows, [])
 
 
-def _is_forced(run: Observed) -> bool:
+def is_forced(run: Observed) -> bool:
     return run.ledger is not None and "overdue" in run.ledger.reasons
 
 
