@@ -20,14 +20,18 @@ class GatherEvents(bootsteps.StartStopStep):
     def __init__(self, consumer: Any, **options: Any) -> None:
         super().__init__(consumer, **options)
         self._timer: Any = None
+        self._dispatcher: Any = None
 
     def start(self, consumer: Any) -> None:
-        dispatcher = consumer.event_dispatcher
-        dispatcher.on_send_buffered = None
-        self._timer = consumer.timer.call_repeatedly(SEND_EVERY_S, dispatcher.flush)
+        former, self._dispatcher = self._dispatcher, consumer.event_dispatcher
+        self._dispatcher.on_send_buffered = None
+        if former is not None:
+            # Of these two Celery hands on only what a connection has failed to take.
+            self._dispatcher._group_buffer["task"].extend(former._group_buffer.pop("task", []))
+        self._timer = consumer.timer.call_repeatedly(SEND_EVERY_S, self._dispatcher.flush)
 
     def stop(self, consumer: Any) -> None:
-        """The connection is lost, or the worker stops; what has gathered is kept."""
+        """The connection is lost, or the worker stops: what has gathered waits."""
         if self._timer is not None:
             self._timer.cancel()
 

@@ -111,7 +111,9 @@ class Puller(threading.Thread):
             self._worker.is_stopping.wait(STANDBY_S)
             return None
         slots = self._worker.runtime.targets[lease.target].spec.slots
-        if not self._worker.slots.wait_for_free(slots, 1):
+        if self._worker.slots.running >= slots:
+            # How the job before ended may say that this target can take no other.
+            self._worker.slots.wait_for_free(slots, 1)
             return None
         has_looked = self.plan.is_old
         if has_looked:
@@ -138,12 +140,13 @@ class Puller(threading.Thread):
             # While jobs of the visit run, only its own queues were listened to. What that may still
             # bring is settled before a swap, not in the way of the visit's next job.
             settles = not self._worker.slots.running or self.plan.has_others(decision.queue)
-            pulled = self._inlet.get(self.plan.names(decision.queue), settles=settles)
+            names = self.plan.names(decision.queue)
+            pulled = self._inlet.get(names, settles=settles)
             if pulled is not None:
                 return pulled
             if self._worker.slots.running:
                 return self._listen_to_resident(decision.queue)
-            if has_looked:
+            if has_looked and names:
                 # Its jobs' messages are on their way, or lost: then the relay sends them again.
                 self.plan.note_empty(decision.queue)
             else:
@@ -193,7 +196,7 @@ class Puller(threading.Thread):
             self._worker.slots,
             str(message.headers["id"]),
         )
-        if slots.holds(task_id):
+        if slots.of(task_id) is not None:
             message.ack_log_error(log, self._inlet.errors)  # it came twice, and runs here
             return
         if queue != self._visit.queue:
@@ -209,17 +212,20 @@ class Puller(threading.Thread):
             self._begin_visit(queue)
         self._visit.serve()
         self._on_taken()
-        settle_message, errors = message.ack_log_error, self._inlet.errors
-        put_back = partial(message.reject_log_error, log, errors, requeue=True)
+        errors = self._inlet.errors
+        slot = slots.take(
+            task_id,
+            partial(message.ack_log_error, log, errors),
+            partial(message.reject_log_error, log, errors, requeue=True),
+        )
 
         def ended(logger: logging.Logger, errors: Any, *args: Any, **options: Any) -> None:
-            slots.free(task_id)
+            slots.free(slot)
 
-        slots.take(task_id, partial(settle_message, log, errors), put_back)
         message.ack_log_error = ended  # type: ignore[method-assign]  # Celery calls it at the end
         message.reject_log_error = ended  # type: ignore[method-assign]  # or this one
         self._hand_over(message)
-        slots.wait_for_claim(task_id, CLAIM_PATIENCE_S)
+        slots.wait_for_claim(slot, CLAIM_PATIENCE_S)
 
     def _begin_visit(self, queue: str) -> None:
         decision = self.plan.decision

@@ -17,7 +17,9 @@ def register(app: Celery) -> None:
     @app.task(name=RUN_JOB, bind=True)
     def generate(task: "Task[Any, Any]", job_id: str) -> None:
         worker = lifecycle.current()
-        task_id = str(task.request.id)
+        slot = worker.slots.of(str(task.request.id))
+        if slot is None:
+            return  # not handed over by the drain: the row waits, and the relay sends its message
         parsed = parse_id(job_id)
         is_looked_at = parsed is None  # no id of ours: nobody else could do anything with it
         try:
@@ -28,9 +30,9 @@ def register(app: Celery) -> None:
             worker.runner.run(
                 parsed,
                 target=worker.keeper.lease.target,
-                on_claim=partial(worker.slots.acknowledge, task_id),
-                on_rest=partial(worker.slots.free, task_id),
+                on_claim=partial(worker.slots.acknowledge, slot),
+                on_rest=partial(worker.slots.free, slot),
             )
             is_looked_at = True
         finally:
-            worker.slots.free(task_id, is_settled=is_looked_at)
+            worker.slots.free(slot, is_looked_at=is_looked_at)

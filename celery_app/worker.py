@@ -4,7 +4,6 @@ import logging
 import threading
 from contextlib import suppress
 
-from celery_app.slots import Slots
 from foreman.config import Settings
 from foreman.core.queues import queue_model
 from foreman.core.states import Phase
@@ -15,6 +14,7 @@ from foreman.runtime import WorkerRuntime
 from foreman.services.health import Health
 from foreman.services.keep import Keeper
 from foreman.services.run import Run, Runner, check_time
+from foreman.services.slots import Slots
 from foreman.services.visit import Visit
 from foreman.services.warm import LOOK_EVERY_S, Warmth
 from foreman.store import targets, upkeep

@@ -25,7 +25,7 @@ from foreman.store.db import Database
 from foreman.store.queue_rows import QueueFacts
 
 WEB_POOL = 8
-WORKER_POOL = 8
+WORKER_POOL = 8  # at least, and one for each slot: as many again may be taken for a while
 RELAY_POOL = 3  # relay, reaper, webhook pump
 
 
@@ -99,7 +99,8 @@ class WorkerRuntime:
     def __init__(self, settings: Settings, *, worker: str) -> None:
         self.settings = settings
         self.worker = worker
-        self.database = Database(settings.database_url, pool_size=WORKER_POOL)
+        slots = max(target.slots for target in settings.targets)
+        self.database = Database(settings.database_url, pool_size=max(WORKER_POOL, slots + 3))
         self.targets = _clients(settings, connections=2)
         self.catalog = Catalog(self.targets)
         self.senders = Senders(partial(broker.connect, settings), is_redis=settings.is_redis)

@@ -68,7 +68,7 @@ def make_celery(settings: Settings, *, has_confirms: bool = True) -> Celery:
         task_default_queue="foreman.default",
         task_serializer="json",
         accept_content=["json"],
-        # A message is acknowledged by its run, not by Celery; see celery_app.slots.
+        # A message is acknowledged by its run, not by Celery; see services.slots.
         task_acks_late=True,
         task_reject_on_worker_lost=True,
         # Results are in Postgres.

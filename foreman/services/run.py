@@ -186,9 +186,9 @@ class Runner:
             outcome = run.sink.finish()
         except ForemanError as error:
             cause = run.stopped_by or error
-            self._leave_target(run, cause)
             if isinstance(cause, TargetUnreachable):
                 self._runtime.catalog.lose(run.target)
+            self._leave_target(run, cause)
             self._ends.fail(run.claim, run.sink, cause)
         else:
             self._leave_target(run, None)
