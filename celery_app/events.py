@@ -20,18 +20,14 @@ class GatherEvents(bootsteps.StartStopStep):
     def __init__(self, consumer: Any, **options: Any) -> None:
         super().__init__(consumer, **options)
         self._timer: Any = None
-        self._dispatcher: Any = None
 
     def start(self, consumer: Any) -> None:
-        former, self._dispatcher = self._dispatcher, consumer.event_dispatcher
-        self._dispatcher.on_send_buffered = None
-        if former is not None:
-            # Of these two Celery hands on only what a connection has failed to take.
-            self._dispatcher._group_buffer["task"].extend(former._group_buffer.pop("task", []))
-        self._timer = consumer.timer.call_repeatedly(SEND_EVERY_S, self._dispatcher.flush)
+        dispatcher = consumer.event_dispatcher
+        dispatcher.on_send_buffered = None
+        self._timer = consumer.timer.call_repeatedly(SEND_EVERY_S, dispatcher.flush)
 
     def stop(self, consumer: Any) -> None:
-        """The connection is lost, or the worker stops: what has gathered waits."""
+        """The worker stops, or has lost its connection: then Celery drops events until the next."""
         if self._timer is not None:
             self._timer.cancel()
 
