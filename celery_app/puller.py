@@ -30,6 +30,9 @@ RETRY_S = 0.5
 # After a hand-over this thread stays off the interpreter until the job's request is out: the two
 # would contend for it (1.5 ms to the first token). For longer, and the next job would wait.
 CLAIM_PATIENCE_S = 0.005
+# Rows of the resident wait, and their messages are on their way: to wait for them costs less than
+# to swap and to come back.
+LATE_S = 1.0
 
 
 class Puller(threading.Thread):
@@ -147,7 +150,9 @@ class Puller(threading.Thread):
             if self._worker.slots.running:
                 return self._listen_to_resident(decision.queue)
             if has_looked and names:
-                # Its jobs' messages are on their way, or lost: then the relay sends them again.
+                if decision.action is Action.TAKE and (late := self._await_late(names)):
+                    return late
+                # Their messages are lost: the relay will send them again.
                 self.plan.note_empty(decision.queue)
             else:
                 self.plan.look()
@@ -165,6 +170,13 @@ class Puller(threading.Thread):
         names = dict.fromkeys([*self.plan.all_names(queue), *self.plan.names(queue)])
         ends = self._changes_plan
         return self._inlet.listen(names, until=lambda: not self._worker.slots.running or ends())
+
+    def _await_late(self, names: list[str]) -> Pulled | None:
+        """A message of the resident that the broker has yet to get."""
+        give_up_at, is_stopping = time.monotonic() + LATE_S, self._worker.is_stopping
+        return self._inlet.listen(
+            names, until=lambda: time.monotonic() > give_up_at or is_stopping.is_set()
+        )
 
     def _listen_to_all(self) -> Pulled | None:
         known = self.plan.known()

@@ -1,12 +1,14 @@
-"""A target does not rest while foreman writes down what it has done."""
+"""A target does not rest while foreman writes down what it has done, nor swaps in vain."""
 
+import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import psycopg
 
-from tests.client import Background
+from tests.client import Background, chat
 from tests.integration.conftest import NewOllama, NewStack
+from tests.integration.runs.ground import Jobs
 from tests.stack import Stack, wait_for
 
 
@@ -16,6 +18,14 @@ def locked(stack: Stack, job_id: str) -> Iterator[None]:
     with psycopg.connect(stack.database_url) as connection:
         connection.execute("SELECT 1 FROM jobs WHERE id = %s FOR UPDATE", [job_id])
         yield
+
+
+@contextmanager
+def paused(stack: Stack, name: str) -> Iterator[None]:
+    """The process does nothing before the end of the block."""
+    stack.processes[name].signal(signal.SIGSTOP)
+    yield
+    stack.processes[name].signal(signal.SIGCONT)
 
 
 def test_the_next_job_starts_while_the_end_of_the_last_one_is_recorded(
@@ -36,3 +46,22 @@ def test_the_next_job_starts_while_the_end_of_the_last_one_is_recorded(
     wait_for(lambda: [job["state"] for job in stack.jobs()] == ["succeeded"] * 2)
     starts = [(each["start"], each["end"]) for each in ollama.log("generation")]
     assert starts[1][0] >= starts[0][1]  # one slot: never both at once
+
+
+def test_a_message_that_is_late_does_not_end_the_visit_of_its_job(
+    new_stack: NewStack, new_ollama: NewOllama
+) -> None:
+    ollama = new_ollama(tokens=20, slots=1, max_loaded=1)
+    stack = new_stack(ollama, slots=1)
+    first = Background(stack.url)
+    wait_for(lambda: ollama.state()["busy_slots"].get("chain-a"))
+    other = Background(stack.url, body=chat("chain-b"))
+    wait_for(lambda: len(stack.jobs()) == 2)
+    jobs = Jobs(stack)
+    with closing(jobs.database), paused(stack, "relay"):
+        late = jobs.submit()  # its message is the relay's
+        assert first.result()[0] == 200
+
+    assert other.result()[0] == 200
+    wait_for(lambda: stack.job(late)["state"] == "succeeded")
+    assert [each["model"] for each in ollama.log("load")] == ["chain-a", "chain-b"]
