@@ -90,6 +90,10 @@ class Plan:
         """The broker has no message of these rows yet, or lost them: leave them out for now."""
         self._empty[queue] = time.monotonic() + EMPTY_S
 
+    def note_found(self, queue: str) -> None:
+        """The broker has messages of these rows after all: they count again, at once."""
+        self._empty.pop(queue, None)
+
     def has_others(self, queue: str) -> bool:
         """Whether another residency than `queue` waits for this target."""
         return any(line.queue != queue for line in self._lines())

@@ -208,6 +208,7 @@ class Puller(threading.Thread):
             self._worker.slots,
             str(message.headers["id"]),
         )
+        self.plan.note_found(queue)
         if slots.of(task_id) is not None:
             message.ack_log_error(log, self._inlet.errors)  # it came twice, and runs here
             return
