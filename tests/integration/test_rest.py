@@ -24,8 +24,10 @@ def locked(stack: Stack, job_id: str) -> Iterator[None]:
 def paused(stack: Stack, name: str) -> Iterator[None]:
     """The process does nothing before the end of the block."""
     stack.processes[name].signal(signal.SIGSTOP)
-    yield
-    stack.processes[name].signal(signal.SIGCONT)
+    try:
+        yield
+    finally:
+        stack.processes[name].signal(signal.SIGCONT)
 
 
 def test_the_next_job_starts_while_the_end_of_the_last_one_is_recorded(
