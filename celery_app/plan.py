@@ -4,6 +4,7 @@ Decisions are `foreman.core.drain`'s; here its values are gathered, and a decisi
 the names of Celery queues.
 """
 
+import logging
 import time
 from collections import defaultdict
 
@@ -20,6 +21,8 @@ from foreman.core.outlook import Costs, line_of
 from foreman.core.queues import JobClass, Residency, class_queue
 from foreman.services.outlook import rules_of
 from foreman.store import swaps
+
+log = logging.getLogger(__name__)
 
 # How old the picture may be that decides whether a visit goes on; its waits are 30 s and more.
 LOOK_EVERY_S = 0.25
@@ -88,6 +91,7 @@ class Plan:
 
     def note_empty(self, queue: str) -> None:
         """The broker has no message of these rows yet, or lost them: leave them out for now."""
+        log.info("rows wait, and the broker has no message of them", extra={"queue": queue})
         self._empty[queue] = time.monotonic() + EMPTY_S
 
     def note_found(self, queue: str) -> None:

@@ -67,3 +67,22 @@ def test_a_message_that_is_late_does_not_end_the_visit_of_its_job(
     assert other.result()[0] == 200
     wait_for(lambda: stack.job(late)["state"] == "succeeded")
     assert [each["model"] for each in ollama.log("load")] == ["chain-a", "chain-b"]
+
+
+def test_a_queue_left_out_as_empty_keeps_its_visit_once_a_message_of_it_has_come(
+    new_stack: NewStack, new_ollama: NewOllama
+) -> None:
+    ollama = new_ollama(tokens=20, slots=1, max_loaded=1)
+    stack = new_stack(ollama, slots=1)
+    assert stack.post("/api/chat", chat(stream=False)).status == 200
+    jobs = Jobs(stack)
+    with closing(jobs.database):
+        with paused(stack, "relay"):
+            late = [jobs.submit(), jobs.submit()]
+            wait_for(lambda: "no message of them" in stack.processes["worker1"].log_text())
+        jobs.wait(late[0], "working")
+        other = Background(stack.url, body=chat("chain-b"))
+
+        assert other.result()[0] == 200
+        assert [jobs.wait(each)["state"] for each in late] == ["succeeded"] * 2
+    assert [each["model"] for each in ollama.log("load")] == ["chain-a", "chain-b"]

@@ -19,7 +19,7 @@ class Tap(ThreadingTCPServer):
         super().__init__(("127.0.0.1", 0), _Relay)
         self.upstream = ("127.0.0.1", port)
         self.received = bytearray()
-        self.asked = bytearray()
+        self.asked: list[bytearray] = []  # one for each connection
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02})
 
@@ -44,6 +44,8 @@ class _Relay(BaseRequestHandler):
     request: socket.socket
 
     def handle(self) -> None:
+        self._asked = bytearray()
+        self.server.asked.append(self._asked)
         with socket.create_connection(self.server.upstream) as upstream:
             while True:
                 readable, _, _ = select.select([self.request, upstream], [], [])
@@ -58,5 +60,5 @@ class _Relay(BaseRequestHandler):
             self.server.received.extend(piece)
             self.request.sendall(piece)
         else:
-            self.server.asked.extend(piece)
+            self._asked.extend(piece)
             upstream.sendall(piece)
