@@ -212,6 +212,10 @@ class Puller(threading.Thread):
         if slots.of(task_id) is not None:
             message.ack_log_error(log, self._inlet.errors)  # it came twice, and runs here
             return
+        if not self._worker.may_serve():
+            # The target was lost while this thread listened: the job is for others, or for later.
+            message.reject_log_error(log, self._inlet.errors, requeue=True)
+            return
         if queue != self._visit.queue:
             self.plan.look()
             if not self.plan.has_rows(name):
