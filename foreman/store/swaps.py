@@ -92,8 +92,8 @@ def record_swap(connection: Connection, lease: Lease, swap: SwapRecord) -> None:
     connection.execute(line)
     if before is not None:
         _note_end(connection, lease.target, before)
-    if swap.cost_s is not None and not swap.was_loaded:
-        _note_cost(connection, lease.target, swap.to_queue, swap.model, swap.cost_s)
+    if swap.cost_s is not None:
+        _note_visit(connection, lease.target, swap)
 
 
 def mark_sick(connection: Connection, lease: Lease, reason: str | None) -> None:
@@ -115,11 +115,21 @@ def _note_end(connection: Connection, target: str, queue: str) -> None:
     connection.execute(ended)
 
 
-def _note_cost(connection: Connection, target: str, queue: str, model: str, cost_s: float) -> None:
+def _note_visit(connection: Connection, target: str, swap: SwapRecord) -> None:
+    """See that the residency has a row, for the end of this visit; and what its load has cost."""
+    is_measured = not swap.was_loaded
     row = upsert(ResidencyCost).values(
-        target=target, queue=queue, model=model, swap_s=cost_s, swaps=1
+        target=target,
+        queue=swap.to_queue,
+        model=swap.model,
+        swap_s=swap.cost_s if is_measured else None,
+        swaps=int(is_measured),
     )
-    smoothed = (1 - NEWEST) * func.coalesce(ResidencyCost.swap_s, cost_s) + NEWEST * cost_s
+    if not is_measured:
+        connection.execute(row.on_conflict_do_nothing())
+        return
+    newest = row.excluded.swap_s
+    smoothed = (1 - NEWEST) * func.coalesce(ResidencyCost.swap_s, newest) + NEWEST * newest
     connection.execute(
         row.on_conflict_do_update(
             index_elements=[ResidencyCost.target, ResidencyCost.queue],

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from foreman.core.outlook import Cost
 from foreman.parsing import TargetSpec
 from foreman.store import swaps, targets
 from foreman.store.targets import Lease
@@ -28,6 +29,7 @@ def swap(
     *,
     jobs_served: int = 0,
     cost_s: float | None = 10.0,
+    was_loaded: bool = False,
 ) -> None:
     with store.database.transaction() as connection:
         line = swaps.SwapRecord(
@@ -36,7 +38,7 @@ def swap(
             reason="drained",
             jobs_served=jobs_served,
             cost_s=cost_s,
-            was_loaded=False,
+            was_loaded=was_loaded,
             head_wait_s=1.0,
             fifo_swaps=2,
             saved_s=3.0,
@@ -187,3 +189,16 @@ def test_a_worker_that_lost_its_target_writes_no_swap(store: Store) -> None:
 
     assert target(store)["resident_queue"] is None
     assert ledger(store) == []
+
+
+def test_a_residency_that_was_found_loaded_has_an_end_of_its_visit_too(store: Store) -> None:
+    store.declare("gpu")
+    lease = store.lease("gpu")
+    swap(store, lease, "model.a", was_loaded=True)
+    swap(store, lease, "model.b")
+
+    costs = store.do(swaps.read_outlook, target="gpu").costs
+
+    assert costs["model.a"].swap_s is None
+    assert costs["model.a"].idle_s is not None
+    assert costs["model.b"] == Cost(10.0, None)
