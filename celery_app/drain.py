@@ -106,7 +106,7 @@ def inspect_drain(state: Any) -> dict[str, Any]:
     """What this worker's target serves, since when, what waits, what is next and why."""
     worker, puller = state.consumer.drain.worker, _puller(state)
     lease, visit = worker.keeper.lease, worker.visit
-    decision = puller.decision if puller else None
+    decision = puller.decision if puller and worker.may_serve() else None
     return {
         "target": lease.target if lease else None,
         "sick_of": worker.health.sick_of,
@@ -119,5 +119,14 @@ def inspect_drain(state: Any) -> dict[str, Any]:
         "waiting": puller.plan.counts() if puller else {},
         "next": decision.action if decision else None,
         "next_queue": decision.queue if decision else None,
-        "reason": decision.reason if decision else "not started",
+        "reason": decision.reason if decision else _why_idle(worker),
     }
+
+
+def _why_idle(worker: Worker) -> str:
+    """Why nothing is decided, whatever waits."""
+    if worker.keeper.lease is None:
+        return "it stands by: other workers drive all targets"
+    if not worker.health.is_well:
+        return "its target is sick, and is asked for one token now and then"
+    return "just started" if worker.may_serve() else "its target does not answer"

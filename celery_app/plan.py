@@ -130,9 +130,9 @@ class Plan:
         """How many jobs wait in each Celery queue, by the newest picture."""
         return {each.name: each.count for waiting in self._waiting.values() for each in waiting}
 
-    def has_rows(self, name: str) -> bool:
-        """Whether any job waits whose message would be in this Celery queue."""
-        return any(each.name == name for each in self._outlook.waiting)
+    def has_rows(self, *names: str) -> bool:
+        """Whether any job waits whose message would be in one of these Celery queues."""
+        return any(each.name in names for each in self._outlook.waiting)
 
     def may_begin(self, queue: str) -> bool:
         """Whether a visit to this residency may begin now: it is decided, or it is open to all."""

@@ -152,8 +152,9 @@ class Puller(threading.Thread):
             if has_looked and names:
                 if decision.action is Action.TAKE and (late := self._await_late(names)):
                     return late
-                # Their messages are lost: the relay will send them again.
-                self.plan.note_empty(decision.queue)
+                if self.plan.has_rows(*names):
+                    # Their messages are lost: the relay will send them again.
+                    self.plan.note_empty(decision.queue)
             else:
                 self.plan.look()
                 has_looked = True
@@ -173,10 +174,15 @@ class Puller(threading.Thread):
 
     def _await_late(self, names: list[str]) -> Pulled | None:
         """A message of the resident that the broker has yet to get."""
-        give_up_at, is_stopping = time.monotonic() + LATE_S, self._worker.is_stopping
-        return self._inlet.listen(
-            names, until=lambda: time.monotonic() > give_up_at or is_stopping.is_set()
-        )
+        give_up_at = time.monotonic() + LATE_S
+
+        def is_over() -> bool:
+            if self.plan.is_old:
+                self.plan.look()  # they may have been cancelled meanwhile
+            is_late = time.monotonic() > give_up_at
+            return is_late or not self.plan.has_rows(*names) or self._worker.is_stopping.is_set()
+
+        return self._inlet.listen(names, until=is_over)
 
     def _listen_to_all(self) -> Pulled | None:
         known = self.plan.known()
