@@ -30,12 +30,16 @@ TargetFailed. Errors of libraries are translated once, where the library is call
 
 
 class ForemanError(Exception):
-    """An error with a status, a stable code and a sentence for the caller."""
+    """An error with a status, a stable code and a sentence for the caller.
+
+    `job_id` is the job of a client that gets this error in place of an answer.
+    """
 
     status = 500
     code = "internal_error"
     is_permanent = True
     retry_after_s: int | None = None
+    job_id: str | None = None
 
     def __str__(self) -> str:
         """The sentence, or the class's own first line when none was given."""

@@ -7,12 +7,13 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from foreman.api.problems import is_own, problem, problem_of, problem_response
+from foreman.core import headers as header_rules
 from foreman.core.frames import Failure
 from foreman.core.replies import error_body
 from foreman.core.surface import dialect_of
 from foreman.errors import ForemanError
 from foreman.ids import new_id
-from foreman.services.follow import failure_of
+from foreman.services.answer import failure_of
 
 log = logging.getLogger(__name__)
 
@@ -38,14 +39,22 @@ def error_response(failure: Failure, *, retry_after_s: int | None = None) -> Res
 def _known(error: ForemanError) -> Response:
     log.info(
         "request refused",
-        extra={"path": request.path, "code": error.code, "error": str(error)},
+        extra={
+            "path": request.path,
+            "code": error.code,
+            "error": str(error),
+            **({"job_id": error.job_id} if error.job_id else {}),
+        },
     )
     if is_own(request.path):
         response = problem_response(problem_of(error))
         if error.retry_after_s is not None:
             response.headers["Retry-After"] = str(error.retry_after_s)
         return response
-    return error_response(failure_of(error), retry_after_s=error.retry_after_s)
+    response = error_response(failure_of(error), retry_after_s=error.retry_after_s)
+    if error.job_id is not None:
+        response.headers[header_rules.JOB_ID] = error.job_id
+    return response
 
 
 def _http(error: HTTPException) -> Response:

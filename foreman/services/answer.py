@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from foreman.core.frames import Headers
+from foreman.core.frames import Failure, Headers
+from foreman.errors import ForemanError
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +28,8 @@ class Exchange(Protocol):
 
     def close(self) -> None:
         """Let go of everything; what still runs for the client is stopped."""
+
+
+def failure_of(error: ForemanError) -> Failure:
+    """An error as a client is told of it."""
+    return Failure(error.status, error.code, str(error))

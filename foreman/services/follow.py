@@ -42,8 +42,9 @@ from foreman.errors import (
     StreamBroken,
     WaitedTooLong,
 )
+from foreman.logs import about_job
 from foreman.runtime import WebRuntime
-from foreman.services.answer import Answer
+from foreman.services.answer import Answer, failure_of
 from foreman.services.cancel import cancel
 from foreman.services.submit import Ticket
 from foreman.store import jobs
@@ -68,10 +69,6 @@ class JobFailed(ForemanError):
         self.status, self.code = failure.status, failure.code
 
 
-def failure_of(error: ForemanError) -> Failure:
-    return Failure(error.status, error.code, str(error))
-
-
 class Follower:
     """Follows one job from its queue to the last byte of its answer."""
 
@@ -86,6 +83,13 @@ class Follower:
 
     def start(self) -> Answer:
         """Wait for the target's head and its first bytes, or commit to keep-alive bytes."""
+        try:
+            return self._start()
+        except ForemanError as error:
+            error.job_id = str(self._ticket.job_id)
+            raise
+
+    def _start(self) -> Answer:
         commit_at = time.monotonic() + self._patience_s()
         head: Head | None = None
         while (event := self._next(commit_at)) is not None:
@@ -174,7 +178,8 @@ class Follower:
             self.close()
 
     def _told(self, error: ForemanError, last: bytes) -> Iterator[bytes]:
-        log.info("stream ended with an error", extra={"code": error.code, "error": str(error)})
+        with about_job(self._ticket.job_id):
+            log.info("stream ended with an error", extra={"code": error.code, "error": str(error)})
         if not isinstance(error, ClientLeft):
             dialect = self._ticket.request.route.dialect
             yield error_piece(self._framing, dialect, failure_of(error), last=last)

@@ -1,6 +1,7 @@
 """Paths that do not queue: one target answers, or all of them and their lists are merged."""
 
 import json
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 
@@ -8,11 +9,14 @@ from foreman.adapters.target import Call, TargetRequest
 from foreman.core import headers as header_rules
 from foreman.core.frames import Head
 from foreman.core.queues import canonical_name
-from foreman.core.surface import Route
+from foreman.core.replies import CONTENT_TYPES, Framing, error_piece
+from foreman.core.surface import Route, dialect_of
 from foreman.errors import NoLiveTarget, RequestRefused, TargetError
 from foreman.runtime import WebRuntime
-from foreman.services.answer import Answer
+from foreman.services.answer import Answer, failure_of
 from foreman.services.submit import any_target
+
+log = logging.getLogger(__name__)
 
 LIST_LIMIT_S = 5.0
 
@@ -28,11 +32,18 @@ class Forwarding:
     def start(self) -> Answer:
         head = self._call.send(self._request)
         headers = [*header_rules.for_client(head.headers), (header_rules.TARGET, self._target)]
-        return Answer(head.status, headers, self._body())
+        return Answer(head.status, headers, self._body(_framing(head)))
 
-    def _body(self) -> Iterator[bytes]:
+    def _body(self, framing: Framing | None) -> Iterator[bytes]:
+        last = b""
         try:
-            yield from self._call.chunks()
+            for last in self._call.chunks():
+                yield last
+        except TargetError as error:
+            if framing is None or self._call.is_aborted:
+                raise  # the connection is closed short of what was promised, or by the client
+            log.info("stream ended with an error", extra={"code": error.code, "error": str(error)})
+            yield error_piece(framing, dialect_of(self._request.path), failure_of(error), last=last)
         finally:
             self.close()
 
@@ -41,6 +52,14 @@ class Forwarding:
 
     def close(self) -> None:
         self._call.close()
+
+
+def _framing(head: Head) -> Framing | None:
+    """How the pieces of a stream are cut; None for an answer whose end cannot tell an error."""
+    kind = (header_rules.find(head.headers, "content-type") or "").partition(";")[0]
+    is_stream = header_rules.find(head.headers, "content-length") is None
+    framings = (Framing.LINES, Framing.EVENTS)
+    return next((each for each in framings if is_stream and kind == CONTENT_TYPES[each]), None)
 
 
 def target_for(runtime: WebRuntime, model: str) -> str:

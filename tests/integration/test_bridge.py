@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import requests
 
 from foreman.simulation.process import SimulationProcess
 from tests.client import Background, chat, stream
@@ -208,6 +209,21 @@ def test_a_stream_that_the_target_cuts_ends_with_an_error_line(
     wait_for(lambda: _last_job(stack)["error_code"] == "target_cut")
 
 
+def test_a_stream_straight_from_a_target_ends_with_an_error_line_as_well(
+    stack: Stack, ollama: SimulationProcess
+) -> None:
+    # A name of Ollama's cloud needs no queue: it is passed on.
+    copy = {"source": "sim-chat", "destination": "sky:cloud"}
+    assert requests.post(f"{ollama.url}/api/copy", json=copy, timeout=5).status_code == 200
+    ollama.fault("cut", times=1, after_tokens=3)
+    with stream(stack.url, body=chat("sky:cloud")) as opened:
+        lines = opened.rest().split(b"\n")
+
+    assert opened.job_id is None
+    assert (len(lines), lines[-1]) == (5, b"")
+    assert "closed the connection" in json.loads(lines[-2])["error"]
+
+
 def test_a_target_that_cuts_before_its_first_byte_is_asked_again_unseen(
     stack: Stack, ollama: SimulationProcess
 ) -> None:
@@ -228,7 +244,8 @@ def test_a_target_that_always_fails_gives_an_error_of_foremans_own(
 
     assert answer.status == 502
     assert "closed the connection" in json.loads(answer.body)["error"]["message"]
-    assert _last_job(stack)["attempt"] == 3
+    job = _last_job(stack)
+    assert (job["attempt"], str(job["id"])) == (3, answer.headers["X-Foreman-Job-Id"])
 
 
 def test_an_error_of_the_target_is_passed_on_as_it_is(
