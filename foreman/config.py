@@ -22,6 +22,7 @@ from foreman.parsing import (
     days,
     fernet_keys,
     flag,
+    host,
     largest_num_ctx,
     networks,
     one_of,
@@ -31,7 +32,6 @@ from foreman.parsing import (
     seconds,
     size_bytes,
     targets,
-    text_value,
     webhook_secrets,
     words,
 )
@@ -65,7 +65,7 @@ class Settings:
         "ollama=http://127.0.0.1:11434",
         "the Ollama servers: `name=http://host:port?slots=4,…`; slots is its OLLAMA_NUM_PARALLEL",
     )
-    host: str = setting("FOREMAN_HOST", text_value, "127.0.0.1", "address the web process binds to")
+    host: str = setting("FOREMAN_HOST", host, "127.0.0.1", "address the web process binds to")
     port: int = setting("PORT", port, "11435", "port the web process binds to")
     web_processes: int = setting("WEB_CONCURRENCY", count, "1", "gunicorn workers")
     max_body_bytes: int = setting("FOREMAN_MAX_BODY", size_bytes, "128MiB", "largest request body")

@@ -65,12 +65,18 @@ def port(text: str) -> int:
     return value
 
 
+def host(text: str) -> str:
+    """A name or an address, one of IPv6 with brackets or without."""
+    return text.removeprefix("[").removesuffix("]")
+
+
+def authority(host: str, port: int) -> str:
+    """`host:port` as a URL and gunicorn have it."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
-
-
-def text_value(text: str) -> str:
-    return text
 
 
 def one_of(*choices: str) -> Callable[[str], str]:

@@ -6,10 +6,11 @@ from typing import Any
 import gevent
 
 from foreman.config import load
+from foreman.parsing import authority
 
 _settings = load()
 
-bind = f"{_settings.host}:{_settings.port}"
+bind = authority(_settings.host, _settings.port)
 workers = _settings.web_processes
 worker_class = "gevent"
 worker_connections = 2000

@@ -6,7 +6,7 @@ import shutil
 import sys
 
 from foreman.embedded import leftovers
-from foreman.embedded.launch import Launch, say
+from foreman.embedded.launch import SIMULATED, Launch, say
 from foreman.embedded.places import Places, data_dir, lock, open_places
 from foreman.embedded.waiting import Stopped, StopRequest
 from foreman.errors import ForemanError
@@ -34,8 +34,9 @@ def main(arguments: list[str]) -> int:
 
 def run(*, fresh: bool, request: StopRequest) -> None:
     """Start, keep and stop everything; leaves by Stopped or an error."""
-    forget_libpq_variables()
     places = open_places(data_dir(os.environ, is_root=os.geteuid() == 0))
+    forget_earlier_start(places)
+    forget_libpq_variables()
     with lock(places):
         count = leftovers.stop(places.data, check=request.check)
         if count:
@@ -50,6 +51,18 @@ def run(*, fresh: bool, request: StopRequest) -> None:
             if request.count:
                 say("\nstopping: running jobs get up to 20 s (Ctrl-C again: at once)")
             launch.stop()
+
+
+def forget_earlier_start(places: Places) -> None:
+    """A shell that has read an earlier start's `env` file names servers that ended with it."""
+    ours = {
+        "DATABASE_URL": str(places.sockets),
+        "FOREMAN_BROKER_URL": str(places.sockets),
+        "FOREMAN_TARGETS": f"{SIMULATED}=http://127.0.0.1:",
+    }
+    for name, mark in ours.items():
+        if mark in os.environ.get(name, ""):
+            del os.environ[name]
 
 
 def forget_libpq_variables() -> None:

@@ -26,6 +26,7 @@ TARGET_TIMEOUT_S = 20.0
 MIGRATE_TIMEOUT_S = 120.0
 READY_TIMEOUT_S = 60.0
 FLOWER_PORT = 5555
+SIMULATED = "simulated"  # the name of the target that is started here
 # So that `webhook-listen` on this machine can be told without a setting.
 LOOPBACK_NETWORKS = "127.0.0.0/8,::1/128"
 
@@ -116,7 +117,7 @@ class Launch:
         url = found or f"http://127.0.0.1:{probe.free_port()}"
         if not found:
             self._start_simulation(url)
-        self._env["FOREMAN_TARGETS"] = f"{'ollama' if found else 'simulated'}={url}"
+        self._env["FOREMAN_TARGETS"] = f"{'ollama' if found else SIMULATED}={url}"
         self._settings = config.from_env(self._env)
         return not found
 
@@ -162,7 +163,7 @@ class Launch:
         for target in self._settings.targets:
             if not ollama.is_ollama(target.url):
                 say(f"target {target.name} at {target.url} does not answer; waiting for it")
-        url = f"http://127.0.0.1:{self._settings.port}/readyz"
+        url = f"{report.local_url(self._settings)}/readyz"
         last: list[probe.Answer | None] = [None]
 
         def is_ready() -> bool:
@@ -202,7 +203,8 @@ def environment(environ: Mapping[str, str], places: Places) -> dict[str, str]:
     """Return what every child gets: ours, our virtual environment's programs, and our mark."""
     programs = Path(sys.executable).parent
     # Who reaches us from elsewhere shall not reach this machine's own ports through us.
-    is_private = environ.get("FOREMAN_HOST", "") in ("", "127.0.0.1", "::1", "localhost")
+    host = parsing.host(environ.get("FOREMAN_HOST", ""))
+    is_private = host in ("", "127.0.0.1", "::1", "localhost")
     opened = {"FOREMAN_WEBHOOK_ALLOW": LOOPBACK_NETWORKS} if is_private else {}
     return {
         **opened,

@@ -3,16 +3,18 @@
 import json
 import shlex
 
+from foreman import parsing
 from foreman.config import Settings
 from foreman.embedded import ollama
 from foreman.embedded.places import Places
 
+EVERYWHERE = ("0.0.0.0", "::")
 PULL = "llama3.2"  # what to pull where Ollama has no model yet
 
 
 def ready(settings: Settings, places: Places, *, is_simulated: bool, flower_url: str | None) -> str:
     """Return the text; its first line is what scripts may wait for."""
-    url = f"http://127.0.0.1:{settings.port}"
+    url = local_url(settings)
     lines = [f"foreman is ready at {url}", ""]
     for target in settings.targets:
         lines.append(f"  target  {target.name} at {target.url}")
@@ -31,6 +33,12 @@ def ready(settings: Settings, places: Places, *, is_simulated: bool, flower_url:
         lines.append(f"  (no model there yet: ollama pull {PULL})")
     lines += [f"  try     {chat_line(url, model or PULL)}", "  stop    Ctrl-C", ""]
     return "\n".join(lines)
+
+
+def local_url(settings: Settings) -> str:
+    """Return where this machine reaches the web process."""
+    host = "127.0.0.1" if settings.host in EVERYWHERE else settings.host
+    return f"http://{parsing.authority(host, settings.port)}"
 
 
 def chat_line(url: str, model: str) -> str:

@@ -31,12 +31,13 @@ READY = "foreman is ready at "
 class Run:
     """One `bin/run` in a session of its own, as a terminal gives it."""
 
-    def __init__(self, data: Path, port: int) -> None:
+    def __init__(self, data: Path, port: int, **told: str) -> None:
         self.data, self.port = data, port
         self.started_at = time.monotonic()
         self.lines: list[str] = []
         env = {name: value for name, value in os.environ.items() if name not in NOT_OURS}
         env |= {"FOREMAN_DATA_DIR": str(data), "PORT": str(port), "FLOWER_PORT": str(free_port())}
+        env |= told
         self.process = subprocess.Popen(
             [PROJECT / "bin" / "run"],
             env=env,
@@ -96,8 +97,8 @@ def start(data: Path) -> Iterator[type[Run]]:
     started: list[Run] = []
 
     class Started(Run):
-        def __init__(self, data: Path, port: int) -> None:
-            super().__init__(data, port)
+        def __init__(self, data: Path, port: int, **told: str) -> None:
+            super().__init__(data, port, **told)
             started.append(self)
 
     yield Started
@@ -129,9 +130,14 @@ def test_from_nothing_to_a_streamed_answer_and_ctrl_c_leaves_no_process(
     assert first.wait() == 0
     assert first.is_gone(), first.processes()
 
-    second = start(data, first.port)
+    # From a shell that has read the `env` file for Celery's commands, too.
+    exports = shlex.split((data / "env").read_text())
+    told = dict(word.split("=", 1) for word in exports if word != "export")
+    assert set(told) > {"DATABASE_URL", "FOREMAN_BROKER_URL", "FOREMAN_TARGETS"}
+    second = start(data, first.port, **told)
     second.read_until(READY)
     assert time.monotonic() - second.started_at < 10
+    assert any("starting PostgreSQL and Valkey" in line for line in second.lines)
     second.press_ctrl_c()
     assert second.wait() == 0
     assert second.is_gone(), second.processes()

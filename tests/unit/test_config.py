@@ -19,7 +19,7 @@ KEY = "a" * 43 + "="
 
 # variable, field, default, a good value, what is made of it, bad values
 VARIABLES: list[tuple[str, str, Any, str, Any, list[str]]] = [
-    ("FOREMAN_HOST", "host", "127.0.0.1", "::", "::", []),
+    ("FOREMAN_HOST", "host", "127.0.0.1", "[::]", "::", []),
     ("PORT", "port", 11435, "80", 80, ["0", "65536", "-1", "http", "1.5"]),
     ("WEB_CONCURRENCY", "web_processes", 1, "4", 4, ["0", "-1", "many", "1.5"]),
     ("FOREMAN_MAX_BODY", "max_body_bytes", 128 * MIB, "1GiB", 1024 * MIB, ["0", "big", "-1"]),

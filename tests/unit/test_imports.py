@@ -41,7 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "client": set(),
     "cli": {"client"},
     # Entry points: each is a process, nobody imports them.
-    "serving": {"config"},
+    "serving": {"config", "parsing"},
     "wsgi": BELOW_API | {"api"},
     "listen": {"core"},
     "policy": {"cli", "client"},
