@@ -28,7 +28,9 @@ class QueueObject(Shown):
     starts_p90_s: float | None
     bound_s: Annotated[
         dict[JobClass, float],
-        Field(description="Whatever comes, a job that comes now is not passed over for longer."),
+        Field(
+            description="Whatever comes, its next visit starts within; its last job may wait more."
+        ),
     ]
     why: Annotated[str, Field(description="Why it is served now, or is not.")]
 
