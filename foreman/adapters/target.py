@@ -19,6 +19,7 @@ from urllib3.exceptions import (
     HTTPError,
     MaxRetryError,
     NewConnectionError,
+    ProtocolError,
     ReadTimeoutError,
 )
 
@@ -144,11 +145,19 @@ class Call:
         if self._raw is not None:
             self._raw.close()
 
-    def is_out(self, sock: socket.socket) -> None:
-        """The request is out, and `sock` carries this call."""
+    @property
+    def limit_s(self) -> float:
+        """How long the target may be silent now, or take none of our bytes."""
+        return self._limit_s
+
+    def carried_by(self, sock: socket.socket) -> None:
+        """`sock` carries this call, from its first byte on."""
         self._socket = sock
         if self.is_aborted:
             self.abort()
+
+    def is_out(self) -> None:
+        """The request is out."""
         self._on_sent()
 
     def _translate(self, exc: Exception) -> TargetError:
@@ -157,6 +166,8 @@ class Call:
         reason = cause.reason if isinstance(cause, MaxRetryError) else cause
         if isinstance(reason, NewConnectionError) or isinstance(exc, requests.ConnectTimeout):
             return TargetUnreachable(f"target {name} does not accept connections")
+        if isinstance(reason, ProtocolError):
+            reason = reason.args[-1]  # what went wrong while the body was on its way
         timeouts = (requests.ReadTimeout, ReadTimeoutError, TimeoutError)
         if isinstance(exc, timeouts) or isinstance(reason, timeouts):
             return TargetTimeout(f"target {name} was silent for {self._limit_s:g} s")
@@ -192,9 +203,18 @@ _current = _Current()
 class _NotesItsSocket(HTTPConnection):
     """Tells the running call which socket carries it, also when the connection is an old one."""
 
-    def getresponse(self):  # type: ignore[no-untyped-def]  # the stub's type is not importable
+    def request(self, *args, **options):  # type: ignore[no-untyped-def]  # signature of the base
+        if self.sock is None:
+            self.connect()
         if _current.call is not None and self.sock is not None:
-            _current.call.is_out(self.sock)
+            _current.call.carried_by(self.sock)
+            # The library's is still the one to connect, and bounds the body as a whole.
+            self.timeout = _current.call.limit_s
+        return super().request(*args, **options)
+
+    def getresponse(self):  # type: ignore[no-untyped-def]  # the stub's type is not importable
+        if _current.call is not None:
+            _current.call.is_out()
         return super().getresponse()
 
 
