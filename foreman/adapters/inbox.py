@@ -61,10 +61,6 @@ class Mailbox:
             self._is_closed = True
             self._items.put(note)
 
-    def put_back(self, item: Frame | Note) -> None:
-        """Return the only item that was taken."""
-        self._items.put(item)
-
     def take(self, timeout_s: float) -> Frame | Note | None:
         """The next item; None when there is none in time."""
         try:
@@ -136,7 +132,8 @@ class Inbox:
                 time.sleep(RETRY_S)
             finally:
                 self._is_consuming.clear()
-                connection.collect()
+                with suppress(Exception):  # it may be what is broken
+                    connection.collect()
 
     def _consume(self, connection: Connection) -> None:
         consumer = Consumer(

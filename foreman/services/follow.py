@@ -80,6 +80,7 @@ class Follower:
         self._framing = framing_of(ticket.request.route.dialect, streams=ticket.streams)
         self._start_by = time.monotonic() + runtime.settings.sync_wait_s
         self._heard_at = time.monotonic()
+        self._held: Frame | Note | None = None  # taken from the mailbox, and not looked at yet
 
     def start(self) -> Answer:
         """Wait for the target's head and its first bytes, or commit to keep-alive bytes."""
@@ -213,7 +214,7 @@ class Follower:
         while True:
             now = time.monotonic()
             limit_s = min(until - now, self._start_by - now, self._quiet_limit_s())
-            item = self._ticket.mailbox.take(limit_s)
+            item, self._held = self._held or self._ticket.mailbox.take(limit_s), None
             if isinstance(item, Note):
                 raise _NOTES[item]()
             if item is not None:
@@ -268,9 +269,8 @@ class Follower:
         self._start_by = float("inf")  # it is working by now, and bounded otherwise
 
     def _end_without_frames(self, ending: jobs.Ending | None) -> None:
-        item = self._ticket.mailbox.take(LATE_FRAMES_S)
-        if item is not None:
-            self._ticket.mailbox.put_back(item)
+        self._held = self._ticket.mailbox.take(LATE_FRAMES_S)
+        if self._held is not None:
             return
         self._has_ended = True
         if ending is None or ending.state is JobState.SUCCEEDED:

@@ -1,0 +1,82 @@
+"""A client's request after a long silence: what the row says, and frames that come meanwhile."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from foreman.adapters.inbox import Mailbox
+from foreman.core.frames import Frame, FrameKind, Head, encode_head
+from foreman.core.states import JobState
+from foreman.core.surface import Dialect
+from foreman.runtime import WebRuntime
+from foreman.services import follow
+from foreman.services.submit import Ticket
+from foreman.store import jobs
+from foreman.store.jobs import Ending
+from tests.factories import JOB_ID
+
+SETTINGS = {"sync_wait_s": 60, "lease_s": 0.05, "keepalive": "off", "stream_buffer_bytes": 2**20}
+
+
+class Database:
+    @contextmanager
+    def statement(self) -> Iterator[None]:
+        yield None
+
+
+def follower(mailbox: Mailbox) -> follow.Follower:
+    def ignore(job_id: object) -> None: ...
+
+    runtime: Any = SimpleNamespace(
+        settings=SimpleNamespace(**SETTINGS),
+        database=Database(),
+        inbox=SimpleNamespace(forget=ignore),
+        answering=SimpleNamespace(put=ignore),
+    )
+    route = SimpleNamespace(dialect=Dialect.OLLAMA)
+    ticket: Any = SimpleNamespace(
+        job_id=JOB_ID,
+        mailbox=mailbox,
+        streams=False,
+        change=None,
+        request=SimpleNamespace(route=route),
+    )
+    return follow.Follower(cast(WebRuntime, runtime), cast(Ticket, ticket))
+
+
+def frames(*parts: tuple[FrameKind, bytes]) -> list[Frame]:
+    return [Frame(JOB_ID, 1, seq, kind, payload) for seq, (kind, payload) in enumerate(parts)]
+
+
+@pytest.fixture
+def ends_by(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], None]], None]:
+    """The row says that the job succeeded; what is given happens at that very moment."""
+
+    def install(meanwhile: Callable[[], None]) -> None:
+        def read_ending(*_: object) -> Ending:
+            meanwhile()
+            return Ending(JobState.SUCCEEDED, None, None)
+
+        monkeypatch.setattr(jobs, "read_ending", read_ending)
+
+    return install
+
+
+def test_frames_that_come_while_the_row_is_read_are_taken_in_their_order(
+    ends_by: Callable[[Callable[[], None]], None],
+) -> None:
+    mailbox = Mailbox(2**20, lambda: None)
+    head = encode_head(Head(200, [("Content-Length", "2")]))
+    answer = frames((FrameKind.HEAD, head), (FrameKind.DATA, b"{}"), (FrameKind.END, b""))
+
+    def arrive() -> None:
+        for frame in answer:
+            mailbox.put(frame)
+
+    ends_by(arrive)
+    started = follower(mailbox).start()
+
+    assert (started.status, b"".join(started.body)) == (200, b"{}")
