@@ -46,6 +46,8 @@ class Catalog:
         self._listings: dict[str, Listing] = {name: Listing({}, False) for name in clients}
         self._asked_at = float("-inf")
         self._is_stale = True
+        self._lost_at: dict[str, float] = {}
+        self._one_refresh = threading.Lock()
         self._lock = threading.Lock()
 
     @property
@@ -65,7 +67,9 @@ class Catalog:
 
     def lose(self, target: str) -> None:
         """A target refused a connection: it is away until it is seen again."""
-        self._listings[target] = Listing(self._listings[target].models, is_reachable=False)
+        with self._lock:
+            self._lost_at[target] = time.monotonic()
+            self._listings[target] = Listing(self._listings[target].models, is_reachable=False)
 
     def find(self, model: str) -> Placement | None:
         """Where a model (by its canonical name) is; asks the targets when nobody had it."""
@@ -88,19 +92,11 @@ class Catalog:
 
     def refresh(self) -> None:
         """Ask every target for its list now."""
-        with self._lock:
+        with self._one_refresh:
             self._asked_at, self._is_stale = time.monotonic(), False
             with ThreadPoolExecutor(len(self._clients)) as pool:
-                listings = pool.map(self._ask, self._clients.values())
-            for name, listing in zip(self._clients, listings, strict=True):
-                if listing is None:
-                    listing = Listing(self._listings[name].models, is_reachable=False)
-                if listing.is_reachable != self._listings[name].is_reachable:
-                    log.info(
-                        "target reachability changed",
-                        extra={"target": name, "is_reachable": listing.is_reachable},
-                    )
-                self._listings[name] = listing
+                for _ in pool.map(self._look, self._clients):
+                    pass  # each answer counts when it comes: one that hangs holds up no other
 
     def look_up(self, model: str) -> Placement | None:
         """Where a model is by the lists that are here; asks nobody."""
@@ -111,13 +107,31 @@ class Catalog:
             return None
         return Placement(tuple(having), is_remote=all(having.values()))
 
+    def _look(self, name: str) -> None:
+        asked_at = time.monotonic()
+        listing = self._ask(self._clients[name])
+        with self._lock:
+            known = self._listings[name]
+            if listing is None:
+                listing = Listing(known.models, is_reachable=False)
+            elif self._lost_at.get(name, 0.0) >= asked_at:
+                return  # what it said is older than its absence
+            self._listings[name] = listing
+        if listing.is_reachable != known.is_reachable:
+            log.info(
+                "target reachability changed",
+                extra={"target": name, "is_reachable": listing.is_reachable},
+            )
+
     def _ask(self, client: TargetClient) -> Listing | None:
         try:
             head, body = client.fetch(TargetRequest("GET", "/api/tags"), silence_s=FETCH_LIMIT_S)
             entries = json.loads(body)["models"] if head.status == 200 else None
-        except (TargetError, ValueError, KeyError, TypeError):
+            if entries is None:
+                return None
+            named = {
+                canonical_name(str(each["name"])): bool(each.get("remote_host")) for each in entries
+            }
+        except (TargetError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
-        if entries is None:
-            return None
-        named = {canonical_name(each["name"]): bool(each.get("remote_host")) for each in entries}
         return Listing({name: remote for name, remote in named.items() if name}, True)
