@@ -5,9 +5,12 @@ Then the task still records its end, and a new message of the same job may hold 
 so a slot is let go by whom it was given to, not by the job's id.
 """
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, eq=False)
@@ -50,7 +53,7 @@ class Slots:
             is_open, slot.is_settled = not slot.is_settled, True
             self._changed.notify_all()
         if is_open:
-            slot.acknowledge()
+            _settle(slot.acknowledge)
 
     def free(self, slot: Slot, *, is_looked_at: bool = True) -> None:
         """Let the slot go, and settle the message if that was not done; may be repeated.
@@ -63,7 +66,7 @@ class Slots:
             is_open, slot.is_settled = not slot.is_settled, True
             self._changed.notify_all()
         if is_open:
-            (slot.acknowledge if is_looked_at else slot.put_back)()
+            _settle(slot.acknowledge if is_looked_at else slot.put_back)
 
     def wait_for_claim(self, slot: Slot, timeout_s: float) -> None:
         """Wait until the task's message may be settled, or the task has ended."""
@@ -74,3 +77,10 @@ class Slots:
         """Wait until fewer than `slots` jobs run."""
         with self._changed:
             return self._changed.wait_for(lambda: self.running < slots, timeout_s)
+
+
+def _settle(settle: Callable[[], None]) -> None:
+    try:
+        settle()
+    except Exception as exc:  # whatever the broker says: the run goes on, and its row decides
+        log.warning("message not settled", extra={"error": repr(exc)})

@@ -72,3 +72,17 @@ def test_who_waits_for_a_claim_or_for_a_slot_is_woken_at_once() -> None:
     slots.free(slot)
     waiting.join(5)
     assert not waiting.is_alive()
+
+
+def test_a_broker_that_takes_no_acknowledgement_is_no_concern_of_the_run() -> None:
+    def broken() -> None:
+        raise BrokenPipeError(32, "the broker has gone")
+
+    slots = Slots()
+    slot = slots.take(ID, broken, broken)
+
+    slots.acknowledge(slot)
+    slots.free(slots.take("another", broken, broken), is_looked_at=False)
+    slots.free(slot)
+
+    assert slots.running == 0
