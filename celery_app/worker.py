@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 
 from foreman.config import Settings
@@ -21,6 +22,7 @@ from foreman.store import targets, upkeep
 from foreman.store.targets import Lease
 
 TEND_EVERY_S = 1.0
+CHECK_EVERY_S = 0.25
 
 log = logging.getLogger(__name__)
 
@@ -41,14 +43,12 @@ class Worker:
         self.is_stopping = threading.Event()
         self.warmth = Warmth(self.runtime, serving=self._serving, may_load=self._may_load)
         self._has_ended = threading.Event()
-        for duty in (
-            self._beat,
-            self._refresh_lists,
-            self._tend,
-            self._bound_runs,
-            self._keep_warm,
-        ):
-            threading.Thread(target=duty, name=duty.__name__, daemon=True).start()
+        catalog = self.runtime.catalog
+        self._start("beat", lambda: self.keeper.beat_every_s, self.keeper.beat)
+        self._start("bounds", lambda: CHECK_EVERY_S, self._check_bounds)
+        self._start("lists", lambda: catalog.refresh_every_s, catalog.refresh)
+        self._start("health", lambda: TEND_EVERY_S, self._tend)
+        self._start("warmth", lambda: LOOK_EVERY_S, self._keep_warm)
 
     def lease(self) -> Lease | None:
         """The lease of a target, taken now if there is one to take."""
@@ -86,6 +86,9 @@ class Worker:
         except DatabaseUnavailable:
             return False
 
+    def note_unclaimed(self) -> None:
+        self.visit.note_unclaimed()
+
     def note_end(self, run: Run, error: ForemanError | None) -> None:
         self.health.note(run, error)
         self.visit.note_end(run, error)
@@ -108,43 +111,40 @@ class Worker:
         if not self._has_ended.wait(self.runtime.settings.shutdown_s):
             self.runner.stop_all(ShuttingDown())
 
-    def _beat(self) -> None:
-        while not self._has_ended.wait(self.keeper.beat_every_s):
-            try:
-                self.keeper.beat()
-            except Exception:  # the outermost loop: a lease must not be lost to a defect
-                log.exception("heartbeat failed")
+    # Duties, each on a thread of its own: what one of them waits for may not hold up another.
+    # A target that hangs may not cost the lease, a load may take minutes, and a database that is
+    # silent may not keep a worker from seeing that its lease has run out.
 
-    def _bound_runs(self) -> None:
-        # Of its own, too: what tends the target may wait for it.
-        while not self._has_ended.wait(TEND_EVERY_S):
-            for run in self.runner.running().values():
-                check_time(run, self.runtime.settings.job_timeout_s)
+    def _start(self, name: str, every_s: Callable[[], float], duty: Callable[[], None]) -> None:
+        threading.Thread(
+            target=self._repeat, name=name, args=(name, every_s, duty), daemon=True
+        ).start()
+
+    def _repeat(self, name: str, every_s: Callable[[], float], duty: Callable[[], None]) -> None:
+        while True:
+            try:
+                duty()
+            except DatabaseUnavailable as error:
+                log.warning("put off", extra={"duty": name, "error": str(error)})
+            except Exception:  # the outermost loop: the next turn may do better
+                log.exception("failed", extra={"duty": name})
+            if self._has_ended.wait(every_s()):
+                return
+
+    def _check_bounds(self) -> None:
+        self.keeper.check()
+        for run in self.runner.running().values():
+            check_time(run, self.runtime.settings.job_timeout_s)
 
     def _tend(self) -> None:
-        while not self._has_ended.wait(TEND_EVERY_S):
-            lease = self.keeper.lease
-            try:
-                if lease is not None:
-                    self.visit.record()
-                    self.health.tend(lease)
-            except Exception:  # the outermost loop: the next turn may do better
-                log.exception("tending failed")
-
-    def _refresh_lists(self) -> None:
-        # Not in the heartbeat: a target that hangs may not cost the lease.
-        self.runtime.catalog.refresh()
-        while not self._has_ended.wait(self.runtime.catalog.refresh_every_s):
-            self.runtime.catalog.refresh()
+        lease = self.keeper.lease
+        if lease is not None:
+            self.visit.ledger.record()
+            self.health.tend(lease)
 
     def _keep_warm(self) -> None:
-        # A thread of its own, too: a load may take minutes.
-        while not self._has_ended.wait(LOOK_EVERY_S):
-            lease = self.keeper.lease
-            try:
-                self.warmth.turn(lease.target if lease else None)
-            except Exception:  # the outermost loop: the next turn may do better
-                log.exception("keeping models loaded failed")
+        lease = self.keeper.lease
+        self.warmth.turn(lease.target if lease else None)
 
     def _serving(self) -> Serving:
         queue = self.visit.queue

@@ -39,16 +39,16 @@ class Keeper:
         """Take a free target, or none: then this worker stands by."""
         began_at = time.monotonic()
         with self._runtime.database.statement() as connection:
-            self.lease = targets.acquire_lease(
+            lease = targets.acquire_lease(
                 connection,
                 list(self._runtime.targets),
                 worker=self._runtime.worker,
                 lease_s=self._runtime.settings.lease_s,
             )
-        if self.lease is not None:
-            self._renewed_at = began_at
-            log.info("target leased", extra={"target": self.lease.target})
-        return self.lease
+        if lease is not None:
+            self._renewed_at, self.lease = began_at, lease
+            log.info("target leased", extra={"target": lease.target})
+        return lease
 
     def release(self) -> None:
         """Give the target back, for another worker to take at once."""
@@ -68,8 +68,11 @@ class Keeper:
             self._renew(running)
         except DatabaseUnavailable as error:
             log.warning("leases not renewed", extra={"error": str(error)})
-            if time.monotonic() - self._renewed_at > self._runtime.settings.lease_s:
-                self._lose()
+
+    def check(self) -> None:
+        """Lose what was not renewed in time. Asks nobody, so that nothing can hold it up."""
+        if self.lease and time.monotonic() - self._renewed_at > self._runtime.settings.lease_s:
+            self._lose()
 
     def _renew(self, running: Mapping[UUID, Run]) -> None:
         began_at, lease = time.monotonic(), self.lease

@@ -21,6 +21,14 @@ _OPTIONS = (
     f" -c idle_in_transaction_session_timeout={STATEMENT_LIMIT_MS}"
     " -c timezone=UTC"
 )
+# A peer that vanishes without a word is noticed within some 15 s, whether we wait for its answer or
+# for it to take our bytes: TCP alone would go on for minutes, and the whole pool with it.
+_PEER_GONE = {
+    "keepalives_idle": 5,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 15_000,  # milliseconds
+}
 
 
 class Database:
@@ -35,7 +43,7 @@ class Database:
             # The connection used last is the one with the statements prepared and the pages warm.
             pool_use_lifo=True,
             pool_recycle=1800,
-            connect_args={"connect_timeout": CONNECT_LIMIT_S, "options": _OPTIONS},
+            connect_args={"connect_timeout": CONNECT_LIMIT_S, "options": _OPTIONS, **_PEER_GONE},
         )
         event.listen(self._engine, "checkout", _check)
         self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
