@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from enum import StrEnum
 from functools import partial
 from typing import Any
 
@@ -33,6 +34,14 @@ CLAIM_PATIENCE_S = 0.005
 # Rows of the resident wait, and their messages are on their way: to wait for them costs less than
 # to swap and to come back.
 LATE_S = 1.0
+
+
+class Fate(StrEnum):
+    """What becomes of a message."""
+
+    TAKE = "take"
+    DROP = "drop"  # it wakes nobody
+    RETURN = "return"  # to its queue: for another target, or for later
 
 
 class Puller(threading.Thread):
@@ -169,8 +178,10 @@ class Puller(threading.Thread):
             return None
         # Jobs for this target alone are rare: what comes of them is seen by the next picture.
         names = dict.fromkeys([*self.plan.all_names(queue), *self.plan.names(queue)])
-        ends = self._changes_plan
-        return self._inlet.listen(names, until=lambda: not self._worker.slots.running or ends())
+        return self._inlet.listen(
+            names,
+            until=lambda: not self._worker.slots.running or self.plan.is_old or self._is_over(),
+        )
 
     def _await_late(self, names: list[str]) -> Pulled | None:
         """A message of the resident that the broker has yet to get."""
@@ -180,7 +191,7 @@ class Puller(threading.Thread):
             if self.plan.is_old:
                 self.plan.look()  # they may have been cancelled meanwhile
             is_late = time.monotonic() > give_up_at
-            return is_late or not self.plan.has_rows(*names) or self._worker.is_stopping.is_set()
+            return is_late or not self.plan.has_rows(*names) or self._is_over()
 
         return self._inlet.listen(names, until=is_over)
 
@@ -198,46 +209,53 @@ class Puller(threading.Thread):
                 self.plan.look()
                 if self.plan.decide().action is not Action.LISTEN:
                     return True
-            return known != self.plan.known() or self._worker.is_stopping.is_set()
+            return known != self.plan.known() or self._is_over()
 
         return self._inlet.listen(known, until=has_more)
 
-    def _changes_plan(self) -> bool:
-        """Whether a new picture is due; then the caller decides again."""
-        return self.plan.is_old or self._worker.is_stopping.is_set()
+    def _is_over(self) -> bool:
+        """Whether this thread takes nothing more."""
+        return self._is_closed.is_set() or self._worker.is_stopping.is_set()
 
     # Hand over
 
     def _hand(self, name: str, message: Message) -> None:
-        queue, slots, task_id = (
-            residency_queue(name),
-            self._worker.slots,
-            str(message.headers["id"]),
-        )
+        queue, errors = residency_queue(name), self._inlet.errors
         self.plan.note_found(queue)
-        if slots.of(task_id) is not None:
-            message.ack_log_error(log, self._inlet.errors)  # it came twice, and runs here
-            return
-        if not self._worker.may_serve():
-            # The target was lost while this thread listened: the job is for others, or for later.
-            message.reject_log_error(log, self._inlet.errors, requeue=True)
-            return
-        if queue != self._visit.queue:
-            self.plan.look()
-            if not self.plan.has_rows(name):
-                # Of a job that was cancelled or has expired: no reason to leave the resident.
-                message.ack_log_error(log, self._inlet.errors)
-                return
-            if not self.plan.may_begin(queue):
-                # Since the last picture another target has loaded it, and serves it sooner.
-                message.reject_log_error(log, self._inlet.errors, requeue=True)
-                return
-            self._begin_visit(queue)
-        self._visit.serve()
-        self._on_taken()
-        errors = self._inlet.errors
+        fate = self._judge(name, queue, message)
+        if fate is Fate.DROP:
+            message.ack_log_error(log, errors)
+        elif fate is Fate.RETURN:
+            message.reject_log_error(log, errors, requeue=True)
+        else:
+            if queue != self._visit.queue:
+                self._begin_visit(queue)
+            self._visit.serve()
+            self._on_taken()
+            self._run_task(message)
+
+    def _judge(self, name: str, queue: str, message: Message) -> Fate:
+        task_id = message.headers.get("id")
+        if task_id is None:
+            log.error("message is no task", extra={"queue": name})
+            return Fate.DROP
+        if self._worker.slots.of(str(task_id)) is not None:
+            return Fate.DROP  # it came twice, and runs here
+        if self._is_over() or not self._worker.may_serve():
+            return Fate.RETURN  # all changed while this thread listened
+        if queue == self._visit.queue:
+            return Fate.TAKE
+        self.plan.look()
+        if not self.plan.has_rows(name):
+            return Fate.DROP  # of a job that has ended: no reason to leave the resident
+        is_free = not self._worker.slots.running
+        # Since the last picture another target may have loaded it, and serves it sooner.
+        return Fate.TAKE if is_free and self.plan.may_begin(queue) else Fate.RETURN
+
+    def _run_task(self, message: Message) -> None:
+        slots, errors = self._worker.slots, self._inlet.errors
         slot = slots.take(
-            task_id,
+            str(message.headers["id"]),
             partial(message.ack_log_error, log, errors),
             partial(message.reject_log_error, log, errors, requeue=True),
         )
@@ -247,7 +265,11 @@ class Puller(threading.Thread):
 
         message.ack_log_error = ended  # type: ignore[method-assign]  # Celery calls it at the end
         message.reject_log_error = ended  # type: ignore[method-assign]  # or this one
-        self._hand_over(message)
+        try:
+            self._hand_over(message)
+        except Exception:
+            slots.free(slot, is_looked_at=False)
+            raise
         slots.wait_for_claim(slot, CLAIM_PATIENCE_S)
 
     def _begin_visit(self, queue: str) -> None:
