@@ -3,6 +3,7 @@
 import logging
 import random
 import time
+from contextlib import suppress
 from functools import partial
 
 from foreman.core.attempts import counts, may_run_again, pause_s
@@ -35,8 +36,12 @@ class Ends:
         """Queue the job again if it may start over, else end it: with this error, or cancelled."""
         failure = _failure(error)
         log.info("run failed", extra={"code": failure.code, "error": failure.message})
-        if isinstance(error, WorkerLost):
-            return  # fenced off: somebody else tells its end
+        if isinstance(error, WorkerLost) and not sink.is_seen:
+            # Fenced off, and then this does nothing; or the target's lease alone is lost, and the
+            # job need not wait until its own has run out, too.
+            with suppress(DatabaseUnavailable):
+                self._give_back(claim, failure, is_counted=False)
+            return
         is_open = may_run_again(
             error, attempt=claim.attempt, max_attempts=claim.max_attempts, is_seen=sink.is_seen
         )

@@ -93,6 +93,9 @@ class Residence(Protocol):
     def has_more(self, queue: str) -> bool:
         """Whether more jobs of a model queue wait; answers at once."""
 
+    def note_unclaimed(self) -> None:
+        """A job that was taken was not there any more."""
+
     def note_end(self, run: Run, error: ForemanError | None) -> None:
         """A run has ended, or will start over."""
 
@@ -105,6 +108,7 @@ class Runner:
         self._residence = residence
         self._ends = Ends(runtime.database)
         self._runs: dict[UUID, Run] = {}
+        self._stopped: list[ForemanError] = []  # by `stop_all`, in this process's life
         self._lock = threading.Lock()
 
     def running(self) -> dict[UUID, Run]:
@@ -119,7 +123,11 @@ class Runner:
         return run is not None
 
     def stop_all(self, error: ForemanError) -> None:
-        for run in self.running().values():
+        """Stop all that runs, and what is being claimed now."""
+        with self._lock:
+            self._stopped.append(error)
+            runs = list(self._runs.values())
+        for run in runs:
             run.stop(error)
 
     def stop_silent(self, error: ForemanError) -> None:
@@ -142,6 +150,7 @@ class Runner:
         `on_rest` when the target has done its part, while the end is still to be recorded.
         """
         with about_job(job_id):
+            stops = len(self._stopped)
             with self._runtime.database.statement() as connection:
                 claim = runs.claim_job(
                     connection,
@@ -154,10 +163,11 @@ class Runner:
                 )
             if claim is None:
                 log.debug("job is not waiting any more")
+                self._residence.note_unclaimed()
                 return
             call = self._runtime.targets[target].call()
             run = Run(claim, target, call, self._sink(claim), on_sent=on_claim, on_rest=on_rest)
-            with self._listed(run), _stopped_at_deadline(run):
+            with self._listed(run, stops), _stopped_at_deadline(run):
                 self._carry_out(run)
 
     def _sink(self, claim: runs.Claim) -> Sink:
@@ -167,10 +177,13 @@ class Runner:
         return ToldSink(claim, outgoing)
 
     @contextmanager
-    def _listed(self, run: Run) -> Iterator[None]:
-        """In the list of what runs now."""
+    def _listed(self, run: Run, stops: int) -> Iterator[None]:
+        """In the list of what runs now; `stops` is how often all was stopped before its claim."""
         with self._lock:
             self._runs[run.claim.job_id] = run
+            missed = self._stopped[stops:]
+        if missed:
+            run.stop(missed[-1])
         try:
             yield
         finally:
@@ -190,6 +203,11 @@ class Runner:
                 self._runtime.catalog.lose(run.target)
             self._leave_target(run, cause)
             self._ends.fail(run.claim, run.sink, cause)
+        except Exception:
+            # A defect. Its job ends by it, and does not wait for the reaper to run it once more.
+            log.exception("run failed by a defect")
+            self._leave_target(run, None)
+            self._ends.fail(run.claim, run.sink, ForemanError())
         else:
             self._leave_target(run, None)
             self._ends.succeed(run.claim, outcome)

@@ -10,12 +10,11 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from contextlib import suppress
 from functools import partial
 
 from foreman.core.bodies import look
 from foreman.core.drain import Decision
-from foreman.core.ledger import FifoCount
 from foreman.core.queues import Residency, residency_of
 from foreman.core.states import Phase
 from foreman.core.surface import Dialect, dialect_of
@@ -28,6 +27,7 @@ from foreman.errors import (
     WorkerLost,
 )
 from foreman.runtime import WorkerRuntime
+from foreman.services.ledger import Ledger, Loading
 from foreman.services.run import Run
 from foreman.services.swap import Swapped, bring
 from foreman.store import runs, swaps
@@ -41,28 +41,19 @@ TRUST_S = 60.0
 PAUSE_S, PAUSE_LIMIT_S = 1.0, 30.0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Loading:
-    """A swap under way, and what waits for it."""
-
-    lease: Lease | None
-    queue: str
-    future: "Future[None]"
-
-
 class Visit:
     """What the target that this worker drives serves; the drain and the runs share it."""
 
     def __init__(self, runtime: WorkerRuntime, keeps: Callable[[], frozenset[str]]) -> None:
         self._runtime = runtime
         self._keeps = keeps
+        self.ledger = Ledger(runtime)
         self._lock = threading.Lock()
         self._one_swap = threading.Lock()
-        self._loading: _Loading | None
+        self._loading: Loading | None
         self._is_ready = False
         self._unloads = False
         self._used_at = 0.0
-        self._unrecorded: tuple[Lease, swaps.SwapRecord] | None = None
         self._failures: dict[str, int] = defaultdict(int)
         self._paused_until: dict[str, float] = {}
         self.resume(None, None)
@@ -72,7 +63,7 @@ class Visit:
         self._lease = lease
         self._loading = None
         self._loaded: str | None = queue
-        self._fifo = FifoCount(queue)
+        self.ledger.start_over(queue)
         self._decision: Decision | None = None
         self._ended_jobs = 0
         self._oldest_at = float("inf")
@@ -91,13 +82,19 @@ class Visit:
             self._oldest_at = time.monotonic() - longest_wait_s
             self._decision = decision
             self._is_ready = False
+            self._loading = None  # one that still goes on is not this visit's
             self._ended_jobs, self.jobs_served = self.jobs_served, 0
             self.queue, self.began_at = queue, time.monotonic()
             self.swap_s = None
         log.info("visit", extra={"queue": queue, "reason": decision.reason})
         if self._lease is not None:
-            with self._runtime.database.statement() as connection:
-                swaps.begin_swap(connection, self._lease, queue, reason=decision.reason)
+            self._tell_loading(self._lease, queue, decision)
+
+    def _tell_loading(self, lease: Lease, queue: str, decision: Decision) -> None:
+        # Told when the visit begins, so that no other target loads it as well, and again when the
+        # load does: a job that was gone may have had it forgotten.
+        with self._runtime.database.statement() as connection:
+            swaps.begin_swap(connection, lease, queue, reason=decision.reason)
 
     def serve(self) -> None:
         """Another job of the visit is taken."""
@@ -116,6 +113,19 @@ class Visit:
         self._unloads |= run.unloads_after
         if self._unloads or isinstance(error, TargetError):
             self.doubt()
+
+    def note_unclaimed(self) -> None:
+        """A job that the visit began with was not there any more: perhaps nothing is loaded."""
+        lease = self._lease
+        if lease is None or self._decision is None or not self._one_swap.acquire(blocking=False):
+            return  # its load has begun, or is done
+        try:
+            with self._runtime.database.statement() as connection:
+                swaps.forget_swap(connection, lease)
+        except DatabaseUnavailable as error:
+            log.warning("swap not forgotten", extra={"error": str(error)})
+        finally:
+            self._one_swap.release()
 
     @property
     def is_loading(self) -> bool:
@@ -145,7 +155,7 @@ class Visit:
         came_at = time.monotonic() - run.claim.waited_s
         loading = self._begin_loading(run.claim)
         if loading is None:
-            self._count(run.claim, came_at)
+            self.ledger.served(run.claim.queue, came_at=came_at, swap_s=self.swap_s or 0.0)
             return
         run.on_sent()  # its message would wait for minutes
         run.wait_for(loading)
@@ -156,11 +166,7 @@ class Visit:
             raise error
         with self._runtime.database.statement() as connection:
             runs.mark_generating(connection, run.claim.job_id, run.claim.fence)
-        self._count(run.claim, came_at)
-
-    def _count(self, claim: runs.Claim, came_at: float) -> None:
-        with self._lock:
-            self._fifo.served(claim.queue, came_at=came_at, swap_s=self.swap_s or 0.0)
+        self.ledger.served(run.claim.queue, came_at=came_at, swap_s=self.swap_s or 0.0)
 
     def _begin_loading(self, claim: runs.Claim) -> "Future[None] | None":
         """The load that a run waits for; None when there is nothing to wait for."""
@@ -169,7 +175,10 @@ class Visit:
                 return None
             wanted = (self._lease, claim.queue)
             if self._loading is None or (self._loading.lease, self._loading.queue) != wanted:
-                self._loading = _Loading(*wanted, Future())
+                decision, self._decision = self._decision, None
+                self._loading = Loading(
+                    *wanted, decision, self._ended_jobs, self._oldest_at, Future()
+                )
                 # A daemon: a load that hangs must not hold up the end of the process.
                 load = partial(self._load, self._loading, claim)
                 threading.Thread(target=load, name="swap", daemon=True).start()
@@ -177,7 +186,7 @@ class Visit:
 
     # On the swap's thread
 
-    def _load(self, loading: "_Loading", claim: runs.Claim) -> None:
+    def _load(self, loading: Loading, claim: runs.Claim) -> None:
         with self._one_swap:  # one that nobody waits for any more is still to end
             swapped: Swapped | None = None
             failure: Exception | None = None
@@ -195,71 +204,38 @@ class Visit:
                 else:
                     loading.future.set_exception(failure)
 
-    def _bring(self, loading: "_Loading", claim: runs.Claim) -> Swapped:
+    def _bring(self, loading: Loading, claim: runs.Claim) -> Swapped:
         if loading.lease is None:
             raise WorkerLost("the target's lease was lost before its model was loaded")
+        if loading.decision is not None:
+            with suppress(DatabaseUnavailable):
+                self._tell_loading(loading.lease, loading.queue, loading.decision)
         client = self._runtime.targets[loading.lease.target]
         may_stay = self._loaded in (None, claim.queue)
         self._loaded = None
         swapped = bring(client, _residency(claim), may_stay=may_stay, keeps=self._keeps())
-        self._loaded = claim.queue
+        if loading.lease == self._lease:
+            self._loaded = claim.queue
         self._unloads &= swapped.was_loaded
         self._failures.pop(claim.queue, None)
         return swapped
 
-    def _end(self, loading: "_Loading", claim: runs.Claim, swapped: Swapped | None) -> None:
+    def _end(self, loading: Loading, claim: runs.Claim, swapped: Swapped | None) -> None:
         with self._lock:
             is_newest = self._loading is loading
             if is_newest:  # else the visit went on to another residency, or another target
                 self._loading, self._is_ready = None, swapped is not None
-        if is_newest:
-            self._record(claim, swapped)
+                if loading.decision is not None:
+                    self.began_at = time.monotonic()  # a dwell is what it serves, not its swap
+                if swapped and not swapped.was_loaded:
+                    self.swap_s = swapped.cost_s
+        self.ledger.note(loading, claim, swapped)
 
     def _pause(self, queue: str, error: LoadFailed) -> None:
         pause_s = min(PAUSE_S * 2 ** self._failures[queue], PAUSE_LIMIT_S)
         self._failures[queue] += 1
         self._paused_until[queue] = time.monotonic() + pause_s
         log.warning("load failed", extra={"queue": queue, "error": str(error), "pause_s": pause_s})
-
-    def _record(self, claim: runs.Claim, swapped: Swapped | None) -> None:
-        """Write the ledger's line, if there is one to write."""
-        decision, self._decision = self._decision, None
-        lease = self._lease
-        if lease is None or (swapped and swapped.was_loaded and decision is None):
-            return
-        cost_s = swapped.cost_s if swapped else None
-        if decision is not None:
-            self.began_at = time.monotonic()  # a visit's dwell is what it serves, not its swap
-        if swapped and not swapped.was_loaded:
-            self.swap_s = cost_s
-        with self._lock:
-            fifo = self._fifo.settle(self._oldest_at)
-        swap = swaps.SwapRecord(
-            to_queue=claim.queue,
-            model=claim.model,
-            reason="repair" if decision is None else decision.cause or "first",
-            jobs_served=self._ended_jobs if decision else 0,
-            cost_s=cost_s,
-            was_loaded=swapped is not None and swapped.was_loaded,
-            head_wait_s=claim.waited_s,
-            fifo_swaps=fifo.count,
-            saved_s=fifo.cost_s - (cost_s or 0.0),
-        )
-        self._unrecorded = (lease, swap)
-        self.record()
-
-    def record(self) -> None:
-        """Write down the newest swap, if that is still to be done; called now and then."""
-        with self._lock:
-            unrecorded, self._unrecorded = self._unrecorded, None
-        if unrecorded is None:
-            return
-        try:
-            with self._runtime.database.transaction() as connection:
-                swaps.record_swap(connection, *unrecorded)
-        except DatabaseUnavailable as error:
-            log.warning("swap not recorded", extra={"error": str(error)})
-            self._unrecorded = self._unrecorded or unrecorded
 
 
 def _residency(claim: runs.Claim) -> Residency:

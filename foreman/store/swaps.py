@@ -64,6 +64,11 @@ def begin_swap(connection: Connection, lease: Lease, to_queue: str, *, reason: s
     connection.execute(statement)
 
 
+def forget_swap(connection: Connection, lease: Lease) -> None:
+    """Say that the lease's target loads nothing after all."""
+    connection.execute(_of_lease(lease).values(loading_queue=None))
+
+
 def record_swap(connection: Connection, lease: Lease, swap: SwapRecord) -> None:
     """Write that the lease's target now serves `swap.to_queue`, and a line of the ledger.
 

@@ -65,6 +65,20 @@ def test_what_a_lost_worker_brings_late_is_not_kept(jobs: Jobs, held: Simulation
 
 
 @pytest.mark.parametrize("broker_url", ["redis"], indirect=True)
+def test_a_worker_that_has_lost_its_target_gives_its_job_back_and_no_attempt_is_lost(
+    jobs: Jobs,
+) -> None:
+    job_id = jobs.submit(max_attempts=1)
+    holder(jobs, job_id)
+
+    jobs.stack.rows("UPDATE targets SET fence = fence + 1 RETURNING fence")
+
+    row = jobs.wait(job_id, limit_s=20)
+    assert (row["state"], row["attempt"], row["fence"]) == ("succeeded", 1, 2)
+    assert jobs.reasons(job_id)[2] == "worker_lost"
+
+
+@pytest.mark.parametrize("broker_url", ["redis"], indirect=True)
 def test_a_worker_that_stops_gives_its_job_back_and_no_attempt_is_lost(jobs: Jobs) -> None:
     job_id = jobs.submit(max_attempts=1)
 

@@ -1,0 +1,86 @@
+"""The ledger of one target: a line for each swap, kept here until the database takes it."""
+
+import logging
+import threading
+from collections import deque
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from foreman.core.drain import Decision
+from foreman.core.ledger import FifoCount
+from foreman.errors import DatabaseUnavailable
+from foreman.runtime import WorkerRuntime
+from foreman.services.swap import Swapped
+from foreman.store import runs, swaps
+from foreman.store.targets import Lease
+
+log = logging.getLogger(__name__)
+
+UNRECORDED_LIMIT = 1000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Loading:
+    """A swap under way, what waits for it, and what the ledger will say of it."""
+
+    lease: Lease | None
+    queue: str
+    decision: Decision | None  # None: the visit has begun before, and its model had gone
+    ended_jobs: int  # of the visit before
+    oldest_at: float  # monotonic: when the oldest job came that the target could serve
+    future: "Future[None]"
+
+
+class Ledger:
+    """Notes swaps, and what first in, first out would have swapped for the same jobs."""
+
+    def __init__(self, runtime: WorkerRuntime) -> None:
+        self._runtime = runtime
+        self._lock = threading.Lock()
+        self._one_writer = threading.Lock()
+        self._fifo = FifoCount(None)
+        self._unrecorded: deque[tuple[Lease, swaps.SwapRecord]] = deque(maxlen=UNRECORDED_LIMIT)
+
+    def start_over(self, queue: str | None) -> None:
+        """On another target, which has `queue` loaded."""
+        with self._lock:
+            self._fifo = FifoCount(queue)
+
+    def served(self, queue: str, *, came_at: float, swap_s: float) -> None:
+        """A job is served that came at `came_at` (monotonic)."""
+        with self._lock:
+            self._fifo.served(queue, came_at=came_at, swap_s=swap_s)
+
+    def note(self, loading: Loading, claim: runs.Claim, swapped: Swapped | None) -> None:
+        """A load has ended, or failed (None): write its line, if there is one to write."""
+        decision, lease = loading.decision, loading.lease
+        if lease is None or (swapped and swapped.was_loaded and decision is None):
+            return
+        cost_s = swapped.cost_s if swapped else None
+        with self._lock:
+            fifo = self._fifo.settle(loading.oldest_at)
+        line = swaps.SwapRecord(
+            to_queue=claim.queue,
+            model=claim.model,
+            reason="repair" if decision is None else decision.cause or "first",
+            jobs_served=loading.ended_jobs if decision else 0,
+            cost_s=cost_s,
+            was_loaded=swapped is not None and swapped.was_loaded,
+            head_wait_s=claim.waited_s,
+            fifo_swaps=fifo.count,
+            saved_s=fifo.cost_s - (cost_s or 0.0),
+        )
+        self._unrecorded.append((lease, line))
+        self.record()
+
+    def record(self) -> None:
+        """Write down what is still to be written, oldest first; called now and then."""
+        with self._one_writer:
+            while self._unrecorded:
+                try:
+                    with self._runtime.database.transaction() as connection:
+                        swaps.record_swap(connection, *self._unrecorded[0])
+                except DatabaseUnavailable as error:
+                    log.warning("swap not recorded", extra={"error": str(error)})
+                    return
+                self._unrecorded.popleft()
