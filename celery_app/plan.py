@@ -171,7 +171,11 @@ class Plan:
         if visit.is_paused(queue):
             return False
         elsewhere = self._outlook.elsewhere | self._outlook.loading_elsewhere
-        return queue == visit.queue or queue not in elsewhere
+        return queue == visit.queue or queue not in elsewhere or self._is_mine_alone(queue)
+
+    def _is_mine_alone(self, queue: str) -> bool:
+        """Whether jobs of it wait that no other target may take."""
+        return any(each.pinned_target for each in self._waiting.get(queue, ()))
 
     def _may_serve(self, waiting: Waiting, target: str) -> bool:
         if waiting.pinned_target not in (None, target):
@@ -185,9 +189,10 @@ class Plan:
         costs = Costs(outlook.costs)
         lines = []
         for queue, waiting in self._waiting.items():
-            is_loading_there = queue in outlook.loading_elsewhere and queue != visit.queue
+            is_shared = queue != visit.queue and not self._is_mine_alone(queue)
+            is_loading_there = is_shared and queue in outlook.loading_elsewhere
             if queue in self._empty or visit.is_paused(queue) or is_loading_there:
                 continue
-            is_elsewhere = queue in outlook.elsewhere
+            is_elsewhere = is_shared and queue in outlook.elsewhere
             lines.append(line_of(queue, waiting, costs, is_elsewhere=is_elsewhere))
         return lines

@@ -18,7 +18,8 @@
     │   ├── TargetUnreachable    ├── TargetCut
     │   ├── TargetFailed         ├── AnswerUnreadable
     │   ├── AnswerTooLarge       ├── LoadFailed  (LoadRefused)
-    │   ├── TargetRefused        └── TargetTimeout  504  (JobTooLong)
+    │   ├── TargetRefused        ├── TargetGivenUp
+    │   └── TargetTimeout  504  (JobTooLong)
     └── StreamBroken  502        foreman's own part of a stream
         ├── WorkerLost           ├── ChannelLost
         ├── ReaderTooSlow        └── JobCancelled  499  (ClientLeft)
@@ -202,6 +203,12 @@ class TargetTimeout(TargetError):
     """A target was silent for longer than it may be."""
 
     status, code = 504, "target_timeout"
+
+
+class TargetGivenUp(TargetError):
+    """A target was taken out while it worked on this job: another one had hung on it."""
+
+    code = "target_given_up"
 
 
 class LoadFailed(TargetError):

@@ -1,6 +1,6 @@
 """Whether a job is tried again after what went wrong, and when."""
 
-from foreman.errors import ForemanError, ShuttingDown, StreamBroken
+from foreman.errors import ForemanError, ShuttingDown, StreamBroken, TargetGivenUp
 
 PAUSE_FIRST_S, PAUSE_LIMIT_S = 2.0, 60.0
 # So that the jobs which one fault met do not all come back at the same moment.
@@ -26,8 +26,11 @@ def may_run_again(
 
 
 def counts(error: ForemanError) -> bool:
-    """Whether a run that ended so is one of the job's attempts: a worker that stops is no fault."""
-    return not isinstance(error, ShuttingDown)
+    """Whether a run that ended so is one of the job's attempts.
+
+    No fault of the job: a worker that stops, a target that is given up for what another job met.
+    """
+    return not isinstance(error, ShuttingDown | TargetGivenUp)
 
 
 def pause_s(attempt: int, *, luck: float) -> float:

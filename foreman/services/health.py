@@ -18,6 +18,7 @@ from foreman.errors import (
     JobTooLong,
     LoadFailed,
     TargetError,
+    TargetGivenUp,
     TargetTimeout,
 )
 from foreman.runtime import WorkerRuntime
@@ -31,12 +32,14 @@ log = logging.getLogger(__name__)
 # cause of it itself.
 CUT_JOBS = 3
 PROBE_FIRST_S, PROBE_LIMIT_S = 2.0, 30.0
+# What says nothing of the target's health, or is said by it.
+_NOT_OF_TARGET = (LoadFailed, JobTooLong, TargetGivenUp)
 
 
 class Health:
     """The health of the one target that this worker drives."""
 
-    def __init__(self, runtime: WorkerRuntime, on_sick: Callable[[ForemanError], None]) -> None:
+    def __init__(self, runtime: WorkerRuntime, on_sick: Callable[[TargetGivenUp], None]) -> None:
         self._runtime = runtime
         self._on_sick = on_sick
         self._cut_jobs: set[UUID] = set()
@@ -67,7 +70,7 @@ class Health:
             self._cut_jobs.clear()
         elif isinstance(error, TargetTimeout) and not isinstance(error, JobTooLong):
             self._fall_sick(error)
-        elif isinstance(error, TargetError) and not isinstance(error, LoadFailed | JobTooLong):
+        elif isinstance(error, TargetError) and not isinstance(error, _NOT_OF_TARGET):
             self._cut_jobs.add(run.claim.job_id)
             if len(self._cut_jobs) >= CUT_JOBS:
                 self._fall_sick(error)
@@ -78,7 +81,7 @@ class Health:
         log.error("target is sick", extra={"error": str(error)})
         self.sick_of = str(error)
         self._probe_at = time.monotonic() + self._pause_s
-        self._on_sick(error)
+        self._on_sick(TargetGivenUp())
 
     def tend(self, lease: Lease) -> None:
         """Called every second or so: say how the target is, and probe it when that is due."""

@@ -156,9 +156,10 @@ class Prospect:
                 for each in self._facts.targets
                 if each.name != target.name and each.is_live and not each.sick_reason
             ]
-            if any(each.loading_queue == queue for each in others):
+            is_shared = not any(each.pinned_target for each in waiting)
+            if is_shared and any(each.loading_queue == queue for each in others):
                 continue
-            is_elsewhere = any(each.resident_queue == queue for each in others)
+            is_elsewhere = is_shared and any(each.resident_queue == queue for each in others)
             yield queue, waiting, line_of(queue, waiting, costs, is_elsewhere=is_elsewhere)
 
     def _run_s(self, queue: str, is_p90: bool) -> float:

@@ -219,6 +219,24 @@ def test_a_request_may_name_the_target_that_runs_it(
     assert [job["target"] for job in stack.jobs()] == [wanted]
 
 
+def test_a_job_for_one_target_alone_does_not_wait_for_another_that_loads_its_model(
+    new_stack: NewStack, new_ollama: NewOllama
+) -> None:
+    ollamas = [new_ollama(models="both=1GiB", load_s=load_s) for load_s in (8, 0.05)]
+    stack = new_stack(*ollamas, workers=2)
+    wait_for(lambda: len(json.loads(stack.get("/readyz").body)["live_targets"]) == 2)
+    loading = "SELECT name FROM targets WHERE loading_queue IS NOT NULL"
+    job = {"endpoint": "/api/chat", "request": chat("both")}
+    assert stack.post("/jobs", job, headers={"X-Foreman-Target": "gpu1"}).status == 202
+    wait_for(lambda: stack.rows(loading))
+
+    asked = chat("both", stream=False, options={"num_predict": 3})
+    answer = stack.post("/api/chat", asked, headers={"X-Foreman-Target": "gpu2"})
+
+    assert answer.status == 200
+    assert [row["name"] for row in stack.rows(loading)] == ["gpu1"]
+
+
 def test_a_target_that_is_none_is_refused(new_stack: NewStack, new_ollama: NewOllama) -> None:
     stack = new_stack(new_ollama())
 
@@ -239,6 +257,22 @@ def test_of_two_targets_the_one_that_has_it_loaded_serves_it(
 
     assert [answer.status for answer in answers] == [200] * 12
     assert sum(len(ollama.log("load")) for ollama in ollamas) == 1
+
+
+def test_a_job_beside_one_that_hangs_loses_no_attempt_by_it(
+    new_stack: NewStack, new_ollama: NewOllama
+) -> None:
+    ollama = new_ollama(tokens=60, slots=2)
+    stack = new_stack(ollama, slots=2, settings={"FOREMAN_FIRST_BYTE": "1"})
+    bystander = Background(stack.url, body=chat(stream=False))
+    wait_for(lambda: ollama.state()["busy_slots"].get("chain-a"))
+    ollama.fault("stall_before", path="/api/chat", times=1)
+    hung = Background(stack.url)
+
+    assert [each.result()[0] for each in (bystander, hung)] == [200, 200]
+
+    ends = [(job["attempt"], job["fence"]) for job in stack.jobs()]
+    assert ends == [(1, 2), (2, 2)]
 
 
 def test_a_wedged_target_is_sick_its_job_runs_elsewhere_and_it_comes_back(
