@@ -109,11 +109,21 @@ class WebUpkeep:
         unsent = _drain(self._runtime.unsent)
         if not (answering or unsent):
             return
-        with self._runtime.database.statement() as connection:
-            if answering:
-                runs.mark_answering(connection, answering)
-            if unsent:
-                upkeep.unpublish(connection, unsent)
+        try:
+            with self._runtime.database.statement() as connection:
+                if answering:
+                    runs.mark_answering(connection, answering)
+                if unsent:
+                    upkeep.unpublish(connection, unsent)
+        except DatabaseUnavailable:
+            _put_back(self._runtime.answering, answering)
+            _put_back(self._runtime.unsent, unsent)
+            raise
+
+
+def _put_back(notes: queue.SimpleQueue[T], drained: list[T]) -> None:
+    for each in drained:
+        notes.put(each)
 
 
 def _drain(notes: queue.SimpleQueue[T]) -> list[T]:
