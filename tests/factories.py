@@ -1,6 +1,8 @@
 """Values for tests: each is right as it stands, and a test changes only what it is about."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -67,3 +69,13 @@ def environ(**changes: str) -> dict[str, str]:
         "DATABASE_URL": "postgres://user:secret@db:5432/foreman",
         "FOREMAN_BROKER_URL": "redis://broker:6379/0",
     } | changes
+
+
+class NoDatabase:
+    """A database for code whose statements are stood in for."""
+
+    @contextmanager
+    def statement(self) -> Iterator[None]:
+        yield None
+
+    transaction = statement

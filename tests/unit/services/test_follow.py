@@ -1,7 +1,6 @@
 """A client's request after a long silence: what the row says, and frames that come meanwhile."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -16,15 +15,9 @@ from foreman.services import follow
 from foreman.services.submit import Ticket
 from foreman.store import jobs
 from foreman.store.jobs import Ending
-from tests.factories import JOB_ID
+from tests.factories import JOB_ID, NoDatabase
 
 SETTINGS = {"sync_wait_s": 60, "lease_s": 0.05, "keepalive": "off", "stream_buffer_bytes": 2**20}
-
-
-class Database:
-    @contextmanager
-    def statement(self) -> Iterator[None]:
-        yield None
 
 
 def follower(mailbox: Mailbox) -> follow.Follower:
@@ -32,7 +25,7 @@ def follower(mailbox: Mailbox) -> follow.Follower:
 
     runtime: Any = SimpleNamespace(
         settings=SimpleNamespace(**SETTINGS),
-        database=Database(),
+        database=NoDatabase(),
         inbox=SimpleNamespace(forget=ignore),
         answering=SimpleNamespace(put=ignore),
     )

@@ -1,7 +1,5 @@
 """Runs that are stopped at the moment at which they are claimed."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
@@ -13,7 +11,7 @@ from foreman.errors import ForemanError, WorkerLost
 from foreman.runtime import WorkerRuntime
 from foreman.services import run
 from foreman.store import runs
-from tests.factories import JOB_ID
+from tests.factories import JOB_ID, NoDatabase
 from tests.unit.services.test_collecting import claim
 
 
@@ -39,18 +37,10 @@ class Residence:
         self.ends.append(error)
 
 
-class Database:
-    @contextmanager
-    def statement(self) -> Iterator[None]:
-        yield None
-
-    transaction = statement
-
-
 def runner_of(residence: Residence) -> run.Runner:
     call = SimpleNamespace(abort=lambda: None, close=lambda: None)
     runtime: Any = SimpleNamespace(
-        database=Database(),
+        database=NoDatabase(),
         worker="worker1",
         settings=SimpleNamespace(lease_s=15, web_silence_s=30, artifact_max_bytes=2**20),
         targets={"gpu": SimpleNamespace(call=lambda: call)},

@@ -1,8 +1,6 @@
 """A visit and the load that it begins with, when the load outlives it."""
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -15,6 +13,7 @@ from foreman.services.swap import Swapped
 from foreman.store.runs import Claim
 from foreman.store.swaps import SwapRecord
 from foreman.store.targets import Lease
+from tests.factories import NoDatabase
 from tests.stack import wait_for
 
 LEASE = Lease("gpu", 1)
@@ -36,14 +35,6 @@ class Rows:
         self.written.append(f"{line.reason}: {line.to_queue} after {line.jobs_served}")
 
     SwapRecord = SwapRecord
-
-
-class Database:
-    @contextmanager
-    def statement(self) -> Iterator[None]:
-        yield None
-
-    transaction = statement
 
 
 class Loads:
@@ -77,7 +68,7 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> Loads:
 
 @pytest.fixture
 def served(rows: Rows, loads: Loads) -> visit.Visit:
-    runtime: Any = SimpleNamespace(database=Database(), targets={"gpu": None})
+    runtime: Any = SimpleNamespace(database=NoDatabase(), targets={"gpu": None})
     served = visit.Visit(cast(WorkerRuntime, runtime), keeps=frozenset)
     served.resume(LEASE, None)
     return served
