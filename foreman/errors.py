@@ -1,6 +1,7 @@
 """The one tree of errors that foreman itself makes; each class knows its HTTP status and code.
 
     ForemanError
+    ├── Defect  500              foreman's own fault
     ├── SettingsError            a variable of the environment is wrong: the process does not start
     ├── RequestRefused           the caller's request
     │   ├── BodyTooLarge  413    ├── BodyTooSlow  408
@@ -45,6 +46,10 @@ class ForemanError(Exception):
     def __str__(self) -> str:
         """The sentence, or the class's own first line when none was given."""
         return super().__str__() or (self.__doc__ or self.code).splitlines()[0].rstrip(".")
+
+
+class Defect(ForemanError):
+    """Internal error; see foreman's log."""
 
 
 class SettingsError(ForemanError):

@@ -20,7 +20,7 @@ from foreman.api.payloads import JobHeaders, JobRequest
 from foreman.api.problems import problem_of
 from foreman.api.reading import parse, read_headers
 from foreman.core.lines import Line, Lines
-from foreman.errors import BodyTooLarge, ForemanError
+from foreman.errors import BodyTooLarge, Defect, ForemanError
 from foreman.runtime import WebRuntime
 from foreman.services.accept import (
     New,
@@ -185,13 +185,13 @@ class _Intake:
                 self._failure = error
             except Exception:  # a defect is told to the client, line by line, and logged here
                 self._failure = _defect("batch not accepted")
-        return [self._failure or ForemanError()] * len(jobs)
+        return [self._failure or Defect()] * len(jobs)
 
 
 def _defect(words: str) -> ForemanError:
     """What a client is told of the exception that is being handled, which is logged."""
     log.exception(words)
-    return ForemanError("internal error; see foreman's log")
+    return Defect()
 
 
 def _line(index: int, outcome: Outcome) -> bytes:

@@ -11,7 +11,7 @@ from foreman.core import headers as header_rules
 from foreman.core.frames import Failure
 from foreman.core.replies import error_body
 from foreman.core.surface import dialect_of
-from foreman.errors import ForemanError
+from foreman.errors import Defect, ForemanError
 from foreman.ids import new_id
 from foreman.services.answer import failure_of
 
@@ -66,7 +66,7 @@ def _http(error: HTTPException) -> Response:
 
 def _defect(error: Exception) -> Response:
     log.exception("defect", extra={"path": request.path})
-    return _answer(500, "internal_error", "internal error; see foreman's log")
+    return _answer(Defect.status, Defect.code, str(Defect()))
 
 
 def _answer(status: int, code: str, words: str) -> Response:

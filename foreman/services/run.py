@@ -23,6 +23,7 @@ from foreman.core.reshape import Reshaped, kept_loaded, unloads_after
 from foreman.core.states import Phase
 from foreman.errors import (
     DeadlinePassed,
+    Defect,
     ForemanError,
     JobCancelled,
     JobTooLong,
@@ -207,7 +208,7 @@ class Runner:
             # A defect. Its job ends by it, and does not wait for the reaper to run it once more.
             log.exception("run failed by a defect")
             self._leave_target(run, None)
-            self._ends.fail(run.claim, run.sink, ForemanError())
+            self._ends.fail(run.claim, run.sink, Defect())
         else:
             self._leave_target(run, None)
             self._ends.succeed(run.claim, outcome)

@@ -6,7 +6,8 @@ from typing import Any, cast
 
 import pytest
 
-from foreman.core.states import Phase
+from foreman.core.frames import Failure
+from foreman.core.states import JobState, Phase
 from foreman.errors import ForemanError, WorkerLost
 from foreman.runtime import WorkerRuntime
 from foreman.services import run
@@ -71,3 +72,23 @@ def test_a_run_that_is_claimed_while_all_are_stopped_is_stopped_too(
 
     assert [type(end) for end in residence.ends] == [WorkerLost]
     assert given_back == [(JOB_ID, 1, False)]
+
+
+def test_a_defect_in_a_run_ends_its_job_and_does_not_wait_for_the_reaper(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    residence = Residence()  # which raises what no run should meet
+    ends: list[tuple[Any, ...]] = []
+
+    def finish_run(_: object, job_id: Any, fence: int, state: Any, **more: Any) -> bool:
+        ends.append((job_id, fence, state, more["failure"]))
+        return True
+
+    monkeypatch.setattr(runs, "claim_job", lambda *_, **__: replace(claim(), time_left_s=None))
+    monkeypatch.setattr(runs, "finish_run", finish_run)
+
+    runner_of(residence).run(JOB_ID, target="gpu", on_claim=lambda: None, on_rest=lambda: None)
+
+    told = Failure(500, "internal_error", "Internal error; see foreman's log", is_permanent=True)
+    assert ends == [(JOB_ID, 1, JobState.FAILED, told)]
+    assert residence.ends == [None]
