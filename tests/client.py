@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
+from foreman.simulation.process import SimulationProcess
+
 LIMIT_S = 30.0
 
 
@@ -47,6 +49,11 @@ class Stream:
         if self.connection.sock is not None:
             self.connection.sock.shutdown(socket.SHUT_RDWR)
         self.connection.close()
+
+
+def hold(ollama: SimulationProcess) -> None:
+    """The next chat stops after its first token, until `ollama.end_faults()`."""
+    ollama.fault("stall_in_stream", path="/api/chat", after_tokens=1, times=1)
 
 
 @contextmanager

@@ -183,6 +183,15 @@ class Stack:
         except (urllib.error.URLError, OSError):
             return False
 
+    def wait_for_targets(self, count: int) -> None:
+        """Wait until so many targets have a worker that drives them."""
+
+        def live() -> list[str]:
+            targets: list[str] = json.loads(self.get("/readyz").body)["live_targets"]
+            return targets
+
+        wait_for(lambda: len(live()) == count, READY_LIMIT_S, f"{count} live targets")
+
     def rows(self, query: str, *parameters: Any) -> list[dict[str, Any]]:
         """What Postgres says."""
         with psycopg.connect(self.database_url, row_factory=psycopg.rows.dict_row) as connection:

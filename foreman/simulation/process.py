@@ -83,9 +83,13 @@ class SimulationProcess:
         """Set a fault: model, path, times, after_tokens, seconds."""
         self._call("POST", "faults", {"kind": kind, **rule})
 
+    def end_faults(self) -> None:
+        """Forget all faults; who was held by one goes on, and the log stays."""
+        self._call("DELETE", "faults")
+
     def clear(self) -> None:
         """Forget the log and all faults; who was held by one goes on."""
-        self._call("DELETE", "faults")
+        self.end_faults()
         self._call("DELETE", "log")
 
     def _arguments(self) -> list[str]:

@@ -27,7 +27,10 @@ from tests.acceptance.clients.witness import (
 )
 
 pytest_plugins = ["tests.acceptance.clients.fixtures"]
-pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="node is not on the PATH")
+pytestmark = [
+    pytest.mark.skipif(shutil.which("node") is None, reason="node is not on the PATH"),
+    pytest.mark.timeout(240),  # the first test installs the client
+]
 
 SOURCE = Path(__file__).parent / "clients" / "js"
 INSTALL = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"]

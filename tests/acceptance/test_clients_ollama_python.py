@@ -207,7 +207,7 @@ def test_ollama_python_stops_the_model_when_it_gives_up_in_a_silence(
 ) -> None:
     witness.simulation.fault(silence, after_tokens=2)
     with (
-        ollama.Client(witness.url, timeout=1.0) as hurried,
+        ollama.Client(witness.url, timeout=4.0) as hurried,
         pytest.raises(httpx.ReadTimeout),
     ):
         list(hurried.chat(CHAT, ASKED, stream=stream))
@@ -244,7 +244,7 @@ def test_ollama_python_reads_a_whole_answer_behind_keepalives(long_wait: LongWai
 
 
 def test_ollama_python_is_held_by_keepalives_beyond_its_own_timeout(long_wait: LongWait) -> None:
-    with ollama.Client(long_wait.url, timeout=1.0) as hurried:
+    with ollama.Client(long_wait.url, timeout=2.0) as hurried:
         text = long_wait.through(
             lambda: chat_text(hurried.chat(CHAT, ASKED, stream=True)), keepalives=8
         )

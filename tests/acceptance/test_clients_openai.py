@@ -216,7 +216,7 @@ def test_openai_stops_the_model_when_it_gives_up_before_the_first_byte(
     client: openai.OpenAI, witness: Witness, stream: bool
 ) -> None:
     witness.simulation.fault("stall_before")
-    hurried = client.with_options(timeout=1.0)
+    hurried = client.with_options(timeout=4.0)
     with pytest.raises(openai.APITimeoutError):
         hurried.chat.completions.create(model=CHAT, messages=ASKED, stream=stream)
     witness.assert_stopped_by_departure()
@@ -253,8 +253,8 @@ def test_openai_reads_a_whole_answer_behind_keepalives(long_wait: LongWait) -> N
 
 def test_openai_is_held_by_keepalives_beyond_its_own_timeout(long_wait: LongWait) -> None:
     with connect(long_wait.url) as client:
-        hurried = client.with_options(timeout=1.0)
-        assert long_wait.through(lambda: read_chat(hurried), keepalives=8) == SAID
+        hurried = client.with_options(timeout=2.0)
+        assert long_wait.through(lambda: read_chat(hurried), keepalives=14) == SAID
 
 
 def test_openai_raises_an_error_behind_keepalives(long_wait: LongWait) -> None:

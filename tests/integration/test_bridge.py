@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from foreman.simulation.process import SimulationProcess
-from tests.client import Background, chat, stream
+from tests.client import Background, chat, hold, stream
 from tests.servers import PostgresServer
 from tests.stack import Stack, wait_for
 
@@ -58,17 +58,20 @@ def _open_jobs(stack: Stack) -> list[dict[str, object]]:
 
 
 def _last_job(stack: Stack) -> dict[str, Any]:
-    return stack.jobs()[-1]
+    """The newest one; before there is any, one that says nothing."""
+    return (stack.jobs() or [{"state": None, "phase": None}])[-1]
 
 
 def test_the_first_line_is_there_while_the_model_still_generates(
     stack: Stack, ollama: SimulationProcess
 ) -> None:
+    hold(ollama)
     with stream(stack.url) as opened:
         first = json.loads(opened.read_line())
 
         assert first["message"]["content"]
         assert ollama.state()["busy_slots"]["chain-a"] == 1
+        ollama.end_faults()
         assert json.loads(opened.rest().splitlines()[-1])["done"] is True
 
 
@@ -110,6 +113,7 @@ def test_a_job_is_a_celery_task_of_its_models_queue_and_its_events_are_kept(stac
 def test_a_client_that_leaves_while_queued_never_reaches_the_gpu(
     stack: Stack, ollama: SimulationProcess
 ) -> None:
+    hold(ollama)
     with stream(stack.url) as running:
         running.read_line()
         with stream(stack.url) as queued:
@@ -117,11 +121,13 @@ def test_a_client_that_leaves_while_queued_never_reaches_the_gpu(
 
             queued.leave()
 
-            wait_for(lambda: _last_job(stack)["state"] == "cancelled", 2)
+            wait_for(lambda: _last_job(stack)["state"] == "cancelled")
+        ollama.end_faults()
         running.rest()
     assert len(ollama.log("generation")) == 1
 
 
+@pytest.mark.alone
 def test_a_client_that_leaves_mid_stream_stops_the_generation_within_a_second(
     stack: Stack, ollama: SimulationProcess
 ) -> None:
@@ -132,7 +138,7 @@ def test_a_client_that_leaves_mid_stream_stops_the_generation_within_a_second(
 
         wait_for(lambda: ollama.log("generation"), 1, "the generation ended")
     assert ollama.log("generation")[0]["ended"] == "client_gone"
-    wait_for(lambda: _last_job(stack)["state"] == "cancelled", 2)
+    wait_for(lambda: _last_job(stack)["state"] == "cancelled")
 
 
 def test_a_client_that_leaves_while_the_target_is_silent_is_noticed(
@@ -144,30 +150,34 @@ def test_a_client_that_leaves_while_the_target_is_silent_is_noticed(
 
         opened.leave()
 
-        wait_for(lambda: _last_job(stack)["state"] == "cancelled", 2)
+        wait_for(lambda: _last_job(stack)["state"] == "cancelled")
 
 
 def test_a_waiting_ndjson_stream_gets_spaces_and_then_its_lines(
     stack: Stack, ollama: SimulationProcess
 ) -> None:
-    ollama.fault("stall_before", times=1, seconds=1.2)
+    ollama.fault("stall_before", times=1)
     with stream(stack.url, body=chat(options={"num_predict": 2})) as opened:
+        spaces = opened.answer.read(3)
+        ollama.end_faults()
         body = opened.rest()
 
         assert opened.answer.headers["Content-Type"] == "application/x-ndjson"
-    assert body.startswith(b"   ")
+    assert spaces == b"   "
     assert [json.loads(line)["done"] for line in body.splitlines()] == [False, False, True]
 
 
 def test_a_waiting_event_stream_gets_comments_and_then_its_events(
     stack: Stack, ollama: SimulationProcess
 ) -> None:
-    ollama.fault("stall_before", times=1, seconds=1.2)
+    ollama.fault("stall_before", times=1)
     with stream(stack.url, "/v1/chat/completions", chat(stream=True, max_tokens=2)) as opened:
+        comments = opened.answer.read(2 * len(b": queued\n\n"))
+        ollama.end_faults()
         body = opened.rest()
 
         assert opened.answer.headers["Content-Type"] == "text/event-stream"
-    assert body.startswith(b": queued\n\n: queued\n\n")
+    assert comments == b": queued\n\n: queued\n\n"
     assert body.endswith(b"data: [DONE]\n\n")
 
 
@@ -185,14 +195,17 @@ def test_a_request_that_does_not_stream_waits_without_a_byte(
 def test_an_error_after_the_first_spaces_is_told_in_band(
     stack: Stack, ollama: SimulationProcess, path: str
 ) -> None:
+    hold(ollama)
     with stream(stack.url) as running:
         running.read_line()
         ollama.fault("error500", times=1)
+        with stream(stack.url, path, chat(stream=True, max_tokens=5)) as opened:
+            first = opened.answer.read(1)  # a keep-alive: its status is told
+            running.leave()
+            body = first + opened.rest()
 
-        answer = stack.post(path, chat(stream=True, max_tokens=5))
-
-    assert answer.status == 200
-    last = answer.body.strip().splitlines()[-1].removeprefix(b"data: ")
+            assert opened.answer.status == 200
+    last = body.strip().splitlines()[-1].removeprefix(b"data: ")
     assert json.loads(last)["error"]
 
 

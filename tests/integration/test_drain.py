@@ -1,10 +1,21 @@
 """The drain on real brokers: one residency at a time, few loads, queues that appear."""
 
 import json
+from typing import Any
 
-from tests.client import Background, chat, stream
+import pytest
+
+from tests.client import Background, chat, hold, stream
 from tests.integration.conftest import NewOllama, NewStack
-from tests.stack import wait_for
+from tests.stack import Stack, wait_for
+
+
+def inspect(stack: Stack, what: str) -> list[dict[str, Any]]:
+    """What the worker answers, as soon as it does."""
+    command = ["celery", "-A", "celery_app", "inspect", what]
+    shown = stack.run("-m", *command, "-j", "-d", "worker1@test", "-t", "10")
+    answer: list[dict[str, Any]] = json.loads(shown)["worker1@test"]
+    return answer
 
 
 def test_forty_interleaved_requests_for_two_models_cost_two_loads(
@@ -13,8 +24,11 @@ def test_forty_interleaved_requests_for_two_models_cost_two_loads(
     ollama = new_ollama(tokens_per_s=0, load_s=0.5, max_loaded=1, slots=4)
     stack = new_stack(ollama, slots=4)
     models = ["chain-a", "chain-b"] * 20
+    ollama.fault("stall_before", path="/api/chat")
 
     waiting = [Background(stack.url, body=chat(model)) for model in models]
+    wait_for(lambda: len(stack.jobs()) == 40, 30)
+    ollama.end_faults()
 
     assert [each.result(40)[0] for each in waiting] == [200] * 40
     assert len(ollama.log("load")) == 2
@@ -25,22 +39,19 @@ def test_forty_interleaved_requests_for_two_models_cost_two_loads(
 def test_the_queue_that_is_drained_is_what_inspect_shows(
     new_stack: NewStack, new_ollama: NewOllama
 ) -> None:
-    stack = new_stack(new_ollama(tokens=400))
+    stack = new_stack(new_ollama(tokens=2000))
     with stream(stack.url) as opened:
         opened.read_line()
 
-        shown = stack.run("-m", "celery", "-A", "celery_app", "inspect", "active_queues", "-j")
-
-        queues = [queue["name"] for queue in json.loads(shown)["worker1@test"]]
+        queues = [queue["name"] for queue in inspect(stack, "active_queues")]
         assert queues == ["foreman.default", "model.chain-a%3Alatest"]
-        active = json.loads(
-            stack.run("-m", "celery", "-A", "celery_app", "inspect", "active", "-j")
-        )["worker1@test"]
+        active = inspect(stack, "active")
         assert [task["id"] for task in active] == [opened.job_id]
         assert active[0]["type"] == "foreman.generate"
         opened.leave()
 
 
+@pytest.mark.alone
 def test_a_queue_that_never_was_is_served_within_a_second(
     new_stack: NewStack, new_ollama: NewOllama
 ) -> None:
@@ -60,6 +71,7 @@ def test_no_residency_runs_beside_another_although_both_have_free_slots(
 ) -> None:
     ollama = new_ollama(tokens_per_s=40, memory="20GiB", slots=4)
     stack = new_stack(ollama, slots=4)
+    hold(ollama)
     with stream(stack.url) as opened:
         opened.read_line()
 
@@ -68,6 +80,7 @@ def test_no_residency_runs_beside_another_although_both_have_free_slots(
 
         assert same.result()[0] == 200
         assert other.is_waiting
+        ollama.end_faults()
         opened.rest()
     assert other.result()[0] == 200
     assert ollama.state()["overlaps"] == 1
@@ -91,7 +104,7 @@ def test_two_targets_are_driven_by_two_workers_and_show_one_list(
     first = new_ollama(models="one=1GiB,both=1GiB", tokens_per_s=200)
     second = new_ollama(models="two=1GiB,both=1GiB", tokens_per_s=200)
     stack = new_stack(first, second, workers=2)
-    wait_for(lambda: len(json.loads(stack.get("/readyz").body)["live_targets"]) == 2)
+    stack.wait_for_targets(2)
 
     answers = [stack.post("/api/chat", chat(model, stream=False)) for model in ("one", "two")]
 
@@ -136,7 +149,7 @@ def test_a_dead_target_leaves_its_jobs_to_the_one_that_lives(
 ) -> None:
     first, second = (new_ollama(models="both=1GiB", tokens_per_s=200) for _ in range(2))
     stack = new_stack(first, second, workers=2)
-    wait_for(lambda: len(json.loads(stack.get("/readyz").body)["live_targets"]) == 2)
+    stack.wait_for_targets(2)
 
     first.stop()
 

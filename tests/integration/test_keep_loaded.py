@@ -4,23 +4,26 @@ import json
 
 import pytest
 
+from foreman.simulation.process import SimulationProcess
 from tests.client import Background, chat
 from tests.integration.conftest import NewOllama, NewStack
 from tests.stack import Stack, wait_for
 
-# The first takes long enough for the others to wait behind it.
-FIRST = chat(stream=False, options={"num_predict": 20}, keep_alive=0)
 SHORT = {"num_predict": 2}
 
 
-def changes(stack: Stack) -> list[str]:
+def ask(stack: Stack, keep_alive: object) -> Background:
+    return Background(stack.url, body=chat(stream=False, options=SHORT, keep_alive=keep_alive))
+
+
+def changes(stack: Stack, ollama: SimulationProcess) -> list[str]:
     """What the answers of four requests, served one after the other, say was changed."""
-    first = Background(stack.url, body=FIRST)
-    wait_for(lambda: [job["phase"] for job in stack.jobs()] == ["generating"])
-    others = [
-        Background(stack.url, body=chat(stream=False, options=SHORT, keep_alive=wish))
-        for wish in (0, "0s", 0)
-    ]
+    ollama.fault("stall_before", path="/api/chat", times=1)
+    first = ask(stack, 0)
+    wait_for(lambda: ollama.state()["generating"])
+    others = [ask(stack, wish) for wish in (0, "0s", 0)]
+    wait_for(lambda: len(stack.jobs()) == 4)
+    ollama.end_faults()
     for each in (first, *others):
         assert each.result()[0] == 200
     return sorted(each.header("X-Foreman-Changed") or "" for each in (first, *others))
@@ -33,7 +36,7 @@ def test_of_several_only_those_with_nothing_behind_them_unload_the_model(
     ollama = new_ollama(load_s=0.05, slots=1)
     stack = new_stack(ollama, slots=1, settings={"FOREMAN_KEEP_LOADED": is_on})
 
-    told = changes(stack)
+    told = changes(stack, ollama)
 
     # The first was alone when it was sent, the last when its turn came.
     assert told == (["", "", "keep_alive", "keep_alive"] if is_on == "1" else [""] * 4)

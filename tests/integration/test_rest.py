@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 import psycopg
+import pytest
 
-from tests.client import Background, chat
+from tests.client import Background, chat, hold
 from tests.integration.conftest import NewOllama, NewStack
-from tests.integration.runs.ground import Jobs
+from tests.integration.runs.ground import ENDED, Jobs
 from tests.stack import Stack, wait_for
 
 
@@ -35,12 +36,14 @@ def test_the_next_job_starts_while_the_end_of_the_last_one_is_recorded(
 ) -> None:
     ollama = new_ollama(tokens=10, slots=1)
     stack = new_stack(ollama, slots=1)
+    hold(ollama)
     first = Background(stack.url)
     wait_for(lambda: ollama.state()["busy_slots"].get("chain-a"))
     second = Background(stack.url)
     wait_for(lambda: len(stack.jobs()) == 2)
 
     with locked(stack, stack.jobs()[0]["id"]):
+        ollama.end_faults()
         answers = [first.result(), second.result()]
 
         assert [status for status, _ in answers] == [200, 200]
@@ -50,11 +53,13 @@ def test_the_next_job_starts_while_the_end_of_the_last_one_is_recorded(
     assert starts[1][0] >= starts[0][1]  # one slot: never both at once
 
 
+@pytest.mark.alone
 def test_a_message_that_is_late_does_not_end_the_visit_of_its_job(
     new_stack: NewStack, new_ollama: NewOllama
 ) -> None:
     ollama = new_ollama(tokens=20, slots=1, max_loaded=1)
     stack = new_stack(ollama, slots=1)
+    hold(ollama)
     first = Background(stack.url)
     wait_for(lambda: ollama.state()["busy_slots"].get("chain-a"))
     other = Background(stack.url, body=chat("chain-b"))
@@ -62,6 +67,7 @@ def test_a_message_that_is_late_does_not_end_the_visit_of_its_job(
     jobs = Jobs(stack)
     with closing(jobs.database), paused(stack, "relay"):
         late = jobs.submit()  # its message is the relay's
+        ollama.end_faults()
         assert first.result()[0] == 200
 
     assert other.result()[0] == 200
@@ -80,7 +86,7 @@ def test_a_queue_left_out_as_empty_keeps_its_visit_once_a_message_of_it_has_come
         with paused(stack, "relay"):
             late = [jobs.submit(), jobs.submit()]
             wait_for(lambda: "no message of them" in stack.processes["worker1"].log_text())
-        jobs.wait(late[0], "working")
+        jobs.wait(late[0], "working", *ENDED)
         other = Background(stack.url, body=chat("chain-b"))
 
         assert other.result()[0] == 200

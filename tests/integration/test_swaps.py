@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from foreman.simulation.process import SimulationProcess
-from tests.client import Background, chat, stream
+from tests.client import Background, chat, hold, stream
 from tests.integration.conftest import NewOllama, NewStack
 from tests.stack import Stack, wait_for
 
@@ -36,7 +36,7 @@ class Crowd:
     def __init__(self, stack: Stack, model: str, *, clients: int) -> None:
         self._is_over = threading.Event()
         self._stack = stack
-        self._body = chat(model, stream=False, options={"num_predict": 2})
+        self._body = chat(model, stream=False, options={"num_predict": 8})
         self._threads = [threading.Thread(target=self._ask) for _ in range(clients)]
         self.answered = 0
 
@@ -62,7 +62,7 @@ def test_an_overdue_residency_ends_a_visit_that_has_paid_for_its_swap(
     ollama = new_ollama(tokens_per_s=40, load_s=LOAD_S, max_loaded=1)
     rules = {"FOREMAN_MAX_WAIT_INTERACTIVE": "1", "FOREMAN_SWAP_KAPPA": "4"}
     stack = new_stack(ollama, settings=rules)
-    with Crowd(stack, "chain-a", clients=4) as crowd:
+    with Crowd(stack, "chain-a", clients=12) as crowd:
         wait_for(lambda: crowd.answered > 4)
 
         other = stack.post("/api/chat", chat("chain-b", stream=False))
@@ -84,20 +84,27 @@ def test_without_an_overdue_one_a_visit_goes_on_while_there_is_work(
 ) -> None:
     ollama = new_ollama(tokens_per_s=40, load_s=LOAD_S, max_loaded=1)
     stack = new_stack(ollama)
-    with Crowd(stack, "chain-a", clients=4) as crowd:
-        wait_for(lambda: crowd.answered > 4)
-        other = Background(stack.url, body=chat("chain-b", stream=False))
-        so_far = crowd.answered
-        wait_for(lambda: crowd.answered > so_far + 20)
-        assert other.is_waiting
-    assert other.result()[0] == 200
+    ollama.fault("stall_before", path="/api/chat")
+    short = chat(stream=False, options={"num_predict": 2})
+    backlog = [Background(stack.url, body=short) for _ in range(20)]
+    wait_for(lambda: len(stack.jobs()) == 20)
+    other = Background(stack.url, body=chat("chain-b", stream=False))
+    wait_for(lambda: len(stack.jobs()) == 21)
+    ollama.end_faults()
+
+    assert [each.result()[0] for each in (*backlog, other)] == [200] * 21
     assert loads(ollama.log("load")) == ["chain-a", "chain-b"]
+    assert [(swap["reason"], swap["jobs_served"]) for swap in swaps(stack)] == [
+        ("first", 0),
+        ("drained", 20),
+    ]
 
 
+@pytest.mark.alone
 def test_a_swap_begins_as_soon_as_the_last_of_several_slots_is_free(
     new_stack: NewStack, new_ollama: NewOllama
 ) -> None:
-    ollama = new_ollama(tokens_per_s=20, tokens=8, load_s=0.05, max_loaded=1)
+    ollama = new_ollama(tokens_per_s=20, tokens=16, load_s=0.05, max_loaded=1)
     stack = new_stack(ollama)
     for last, following in pairwise(("chain-a", "chain-b") * 3):
         running = Background(stack.url, body=chat(last))
@@ -115,18 +122,19 @@ def test_a_swap_begins_as_soon_as_the_last_of_several_slots_is_free(
 def test_a_client_that_leaves_while_its_model_loads_does_not_abort_the_load(
     new_stack: NewStack, new_ollama: NewOllama
 ) -> None:
-    ollama = new_ollama(load_s=1.5, tokens_per_s=0)
+    ollama = new_ollama(load_s=5, tokens_per_s=0)
     stack = new_stack(ollama)
     with stream(stack.url) as opened:
         wait_for(lambda: [job["phase"] for job in stack.jobs()] == ["loading"])
         opened.leave()
-    wait_for(lambda: stack.jobs()[0]["state"] == "cancelled", 1.0, "at once, not after the load")
+    wait_for(lambda: stack.jobs()[0]["state"] == "cancelled", 3, "at once, not after the load")
 
     answer = stack.post("/api/chat", chat(stream=False))
 
     assert answer.status == 200
     assert loads(ollama.log("load")) == ["chain-a"]
     assert [event["model"] for event in ollama.log("generation")] == ["chain-a"]
+    wait_for(lambda: stack.jobs()[1]["state"] == "succeeded")
     assert stack.jobs()[1]["phase"] is None
 
 
@@ -157,6 +165,7 @@ def test_a_model_that_does_not_load_gets_the_targets_own_error_and_others_go_on(
     status, body = broken.result()
     assert status == 500
     assert json.loads(body)["error"]
+    wait_for(lambda: {job["state"] for job in stack.jobs()} == {"succeeded"})
     (job,) = (job for job in stack.jobs() if job["model"] == "chain-b:latest")
     assert (job["attempt"], job["state"]) == (3, "succeeded")
 
@@ -164,7 +173,7 @@ def test_a_model_that_does_not_load_gets_the_targets_own_error_and_others_go_on(
 def test_a_model_that_was_unloaded_behind_foremans_back_is_loaded_again_by_foreman(
     new_stack: NewStack, new_ollama: NewOllama
 ) -> None:
-    ollama = new_ollama(tokens_per_s=0, keep_alive_s=0.5)
+    ollama = new_ollama(tokens_per_s=0, keep_alive_s=2)
     stack = new_stack(ollama)
     assert stack.post("/api/chat", chat(stream=False)).status == 200
     wait_for(lambda: not ollama.state()["loaded"])
@@ -194,12 +203,14 @@ def test_messages_of_cancelled_jobs_do_not_end_a_visit(
 ) -> None:
     ollama = new_ollama(load_s=0.05, tokens_per_s=40)
     stack = new_stack(ollama)
+    hold(ollama)
     with stream(stack.url) as opened:
         opened.read_line()
         for _ in range(3):
             with stream(stack.url, body=chat("chain-b")) as other:
                 other.leave()
         wait_for(lambda: [job["state"] for job in stack.jobs()][1:] == ["cancelled"] * 3)
+        ollama.end_faults()
         opened.rest()
 
     assert stack.post("/api/chat", chat(stream=False)).status == 200
@@ -211,7 +222,7 @@ def test_a_request_may_name_the_target_that_runs_it(
     new_stack: NewStack, new_ollama: NewOllama, wanted: str
 ) -> None:
     stack = new_stack(*(new_ollama(tokens_per_s=0) for _ in range(2)), workers=2)
-    wait_for(lambda: len(json.loads(stack.get("/readyz").body)["live_targets"]) == 2)
+    stack.wait_for_targets(2)
 
     answer = stack.post("/api/chat", chat(stream=False), headers={"X-Foreman-Target": wanted})
 
@@ -224,7 +235,7 @@ def test_a_job_for_one_target_alone_does_not_wait_for_another_that_loads_its_mod
 ) -> None:
     ollamas = [new_ollama(models="both=1GiB", load_s=load_s) for load_s in (8, 0.05)]
     stack = new_stack(*ollamas, workers=2)
-    wait_for(lambda: len(json.loads(stack.get("/readyz").body)["live_targets"]) == 2)
+    stack.wait_for_targets(2)
     loading = "SELECT name FROM targets WHERE loading_queue IS NOT NULL"
     job = {"endpoint": "/api/chat", "request": chat("both")}
     assert stack.post("/jobs", job, headers={"X-Foreman-Target": "gpu1"}).status == 202
@@ -251,7 +262,7 @@ def test_of_two_targets_the_one_that_has_it_loaded_serves_it(
 ) -> None:
     ollamas = [new_ollama(tokens_per_s=0) for _ in range(2)]
     stack = new_stack(*ollamas, workers=2)
-    wait_for(lambda: len(json.loads(stack.get("/readyz").body)["live_targets"]) == 2)
+    stack.wait_for_targets(2)
 
     answers = [stack.post("/api/chat", chat(stream=False)) for _ in range(12)]
 
@@ -262,8 +273,9 @@ def test_of_two_targets_the_one_that_has_it_loaded_serves_it(
 def test_a_job_beside_one_that_hangs_loses_no_attempt_by_it(
     new_stack: NewStack, new_ollama: NewOllama
 ) -> None:
-    ollama = new_ollama(tokens=60, slots=2)
-    stack = new_stack(ollama, slots=2, settings={"FOREMAN_FIRST_BYTE": "1"})
+    ollama = new_ollama(slots=2)
+    stack = new_stack(ollama, slots=2, settings={"FOREMAN_FIRST_BYTE": "3"})
+    hold(ollama)
     bystander = Background(stack.url, body=chat(stream=False))
     wait_for(lambda: ollama.state()["busy_slots"].get("chain-a"))
     ollama.fault("stall_before", path="/api/chat", times=1)
@@ -280,8 +292,8 @@ def test_a_wedged_target_is_sick_its_job_runs_elsewhere_and_it_comes_back(
 ) -> None:
     # The load is long enough for the other worker to see where the model is.
     ollamas = [new_ollama(tokens_per_s=0, load_s=1) for _ in range(2)]
-    stack = new_stack(*ollamas, workers=2, settings={"FOREMAN_FIRST_BYTE": "1"})
-    wait_for(lambda: len(json.loads(stack.get("/readyz").body)["live_targets"]) == 2)
+    stack = new_stack(*ollamas, workers=2, settings={"FOREMAN_FIRST_BYTE": "3"})
+    stack.wait_for_targets(2)
     assert stack.post("/api/chat", chat()).status == 200
     (used,) = (job["target"] for job in stack.jobs())
     wedged = ollamas[int(used[-1]) - 1]

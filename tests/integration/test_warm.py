@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from foreman.simulation.process import SimulationProcess
-from tests.client import Background, chat, stream
+from tests.client import Background, chat, hold, stream
 from tests.integration.conftest import NewOllama, NewStack
 from tests.stack import Stack, wait_for
 
@@ -142,12 +142,14 @@ def test_a_request_for_a_pinned_chat_model_waits_in_its_queue(
     ollama = new_ollama(models=MODELS, memory="12GiB")
     stack = new_stack(ollama, settings={"FOREMAN_PINNED": "chat-a"})
     wait_for(lambda: loads(ollama) == ["chat-a"], LOOKS_S)
+    hold(ollama)
 
     with stream(stack.url, body=chat("chat-b")) as opened:
         opened.read_line()
         waiting = Background(stack.url, body=chat("chat-a", options={"num_predict": 1}))
         wait_for(lambda: len(stack.jobs()) == 2)
         assert waiting.is_waiting
+        ollama.end_faults()
         opened.rest()
 
     assert waiting.result()[0] == 200
@@ -159,8 +161,8 @@ def test_a_target_that_hangs_when_it_is_looked_at_serves_jobs_all_the_same(
     new_stack: NewStack, new_ollama: NewOllama
 ) -> None:
     ollama = new_ollama(models=MODELS, memory="12GiB", tokens=120)
+    ollama.fault("wedge", path="/api/ps")  # before the first look
     stack = new_stack(ollama, settings={"FOREMAN_PINNED": "an-embed"})
-    ollama.fault("wedge", path="/api/ps")
 
     answer = stack.post("/api/chat", chat("chat-a"))  # 6 s: two leases
 

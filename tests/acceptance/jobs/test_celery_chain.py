@@ -109,7 +109,6 @@ def carry_out(store: Store, words: str) -> str:
     return str(job_id)
 
 
-@pytest.mark.timeout(90)
 @pytest.mark.parametrize("words", [WORDS, WORDS * 2000], ids=["inline", "asked for"])
 def test_a_team_goes_on_when_its_job_is_done_and_holds_no_worker(
     running: ExitStack,

@@ -62,7 +62,6 @@ def first_line(context: Any, response: Any) -> Any:
     return json.loads(lines[0]) if lines else {"index": 0, "status": 202}
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize(("operation", "mode"), CASES)
 def test_every_answer_is_one_that_the_document_names(
     caller: Caller, store: Store, operation: Operation, mode: GenerationMode

@@ -229,16 +229,21 @@ def test_a_wait_that_is_too_short_ends_with_the_job_as_it_is(caller: Caller) -> 
 
 
 def test_many_waiters_need_one_thread_and_no_connection_each(caller: Caller, store: Store) -> None:
-    ids = [caller.submit(priority=JobClass.INTERACTIVE) for _ in range(40)]
-    waiting = [
-        Waiting(caller, methodcaller("get", f"/jobs/{job_id}/events?after_seq=1&wait=30"))
-        for job_id in ids
-    ]
-    wait_until(lambda: watchers() > 0)
+    def wait_for_end(job_id: UUID) -> Waiting:
+        path = f"/jobs/{job_id}/events?after_seq=1&wait=30"
+        return Waiting(caller, methodcaller("get", path))
 
-    for job_id in ids:
+    wait_until(lambda: watchers() == 0)  # of the tests before
+    first, *others = [caller.submit(priority=JobClass.INTERACTIVE) for _ in range(41)]
+    longest = wait_for_end(first)
+    wait_until(lambda: watchers() == 1)
+    waiting = [wait_for_end(job_id) for job_id in others]
+
+    for job_id in others:
         store.do(jobs.cancel_job, job_id, reason="asked")
 
     assert watchers() == 1
     assert [each.answer().json["has_ended"] for each in waiting] == [True] * 40
+    store.do(jobs.cancel_job, first, reason="asked")
+    assert longest.answer().json["has_ended"] is True
     wait_until(lambda: watchers() == 0)

@@ -29,7 +29,7 @@ def shared_jobs(
         broker_url=new_broker_url("redis"),
         targets=f"gpu={shared_ollama.url}?slots=4",
         settings={
-            "FOREMAN_FIRST_BYTE": "1",
+            "FOREMAN_FIRST_BYTE": "3",
             "FOREMAN_ARTIFACT_MAX": "256KiB",
             "FOREMAN_RETENTION_EVERY": "0.5",
         },

@@ -22,14 +22,14 @@ def test_a_working_job_is_stopped_at_its_deadline(
     jobs: Jobs, ollama: SimulationProcess, fault: str
 ) -> None:
     ollama.fault(fault, path="/api/chat", after_tokens=3)
-    job_id = jobs.submit(columns="deadline_at = now() + interval '800 ms'")
+    job_id = jobs.submit(columns="deadline_at = now() + interval '2500 ms'")
 
     row = jobs.wait(job_id)
 
     assert (row["state"], row["attempt"]) == ("failed", 1)
     assert (row["error_code"], row["error_is_permanent"]) == ("deadline", True)
-    assert row["ended_at"] - row["deadline_at"] < timedelta(seconds=1)
-    wait_for(lambda: hung_up(ollama), 1)
+    assert row["ended_at"] - row["deadline_at"] < timedelta(seconds=2)
+    wait_for(lambda: hung_up(ollama), 5)
     assert jobs.artifacts(job_id) == {}
 
 
@@ -56,7 +56,10 @@ def test_a_job_that_was_started_in_time_may_be_tried_again_after_it(
     jobs: Jobs, ollama: SimulationProcess
 ) -> None:
     ollama.fault("error500", path="/api/chat", times=1)
-    job_id = jobs.submit(wait_s=1.2)  # the pause alone is longer
+    job_id = jobs.submit(wait_s=60)
+    jobs.wait_until_told(job_id, "ready_at")
+    expire = "UPDATE jobs SET expires_at = ready_at - interval '1 s' WHERE id = %s RETURNING id"
+    jobs.stack.rows(expire, job_id)
 
     row = jobs.wait(job_id)
 
@@ -75,5 +78,5 @@ def test_a_cancel_reaches_a_working_job_by_its_row_alone(
 
     row = jobs.wait(job_id)
     assert (row["state"], row["error_code"]) == ("cancelled", "cancelled")
-    wait_for(lambda: hung_up(ollama), 1)
+    wait_for(lambda: hung_up(ollama), 5)
     assert jobs.artifacts(job_id) == {}

@@ -4,7 +4,6 @@ from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
-import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -136,7 +135,6 @@ def assert_one_life(row: dict[str, Any], events: list[tuple[int, str, int]]) -> 
     assert row["attempt"] == states.count(JobState.WORKING) <= row["fence"]
 
 
-@pytest.mark.timeout(120)
 def test_no_order_of_events_breaks_a_jobs_history(store: Store) -> None:
     Lives.store = store
 

@@ -89,7 +89,7 @@ def test_a_failed_attempt_is_followed_by_the_next_step(
         ledger.pass_time()
         pump.until_still()
         (wait_s,) = ledger.waits_s(job.id)
-        assert 0.75 * step_s < wait_s < 1.25 * step_s
+        assert 0.6 * step_s < wait_s < 1.25 * step_s
     ledger.pass_time()
     pump.until(lambda: ledger.states(job.id) == ["failed"])
 
@@ -189,10 +189,10 @@ def test_not_more_are_sent_at_once_than_a_receiver_is_to_get(
     for pump in pumps * 3:
         pump.pump.turn(idle_s=0.01)
     assert len(receiver.got) == 3  # by two pumps together
+    assert receiver.most_at_once == 3
 
     go.set()
     pumps[0].until(lambda: len(receiver.got) == 20)
-    assert receiver.most_at_once == 3
     assert set(Counter(receiver.ids()).values()) == {1}
 
 

@@ -47,7 +47,7 @@ def is_alive(pid: int) -> bool:
 
 
 def first_line(path: Path) -> str:
-    assert wait_until(lambda: path.exists() and "\n" in path.read_text(), timeout_s=5)
+    assert wait_until(lambda: path.exists() and "\n" in path.read_text(), timeout_s=20)
     return path.read_text().splitlines()[0]
 
 
@@ -103,6 +103,7 @@ def test_a_step_is_ended_when_the_user_says_stop(command: MakeCommand) -> None:
         run_once(command("sleep 1000"), timeout_s=60, check=request.check)
 
 
+@pytest.mark.alone
 def test_a_killed_process_is_started_again_within_a_second(
     command: MakeCommand, supervisor: Supervisor, said: list[str], tmp_path: Path
 ) -> None:

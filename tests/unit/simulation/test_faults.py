@@ -194,7 +194,7 @@ def test_refuse_closes_the_port_and_opens_it_again(simulation: SimulationProcess
     with connected(simulation.url) as idle:
         idle.request("GET", "/api/version")
         idle.getresponse().read()
-        simulation.fault("refuse", seconds=0.3)
+        simulation.fault("refuse", seconds=2)
 
         assert idle.sock.recv(1) == b""
         with pytest.raises(ConnectionRefusedError):
@@ -204,7 +204,7 @@ def test_refuse_closes_the_port_and_opens_it_again(simulation: SimulationProcess
 
 
 def test_a_stream_outlives_the_refusal_of_others(simulation: SimulationProcess) -> None:
-    simulation.fault("stall_in_stream", after_tokens=1, seconds=0.2)
+    simulation.fault("stall_in_stream", after_tokens=1, seconds=1.5)
 
     with asked(simulation.url, "/api/chat", chat("chain-a")) as connection:
         wait_for(lambda: simulation.state()["generating"])

@@ -45,6 +45,7 @@ def _raw(url: str, body: bytes, version: bytes = b"1.1") -> bytes:
         return received
 
 
+@pytest.mark.alone
 def test_the_pace_is_that_of_the_configuration(start: StartSimulation) -> None:
     simulation = start(load_s=0, tokens_per_s=200, tokens=61)
 
@@ -56,7 +57,8 @@ def test_the_pace_is_that_of_the_configuration(start: StartSimulation) -> None:
     final = answer.lines[-1]
     assert final["eval_count"] == 61
     assert final["prompt_eval_duration"] + final["eval_duration"] <= final["total_duration"]
-    assert final["eval_duration"] >= 60 / 200 * 1e9 - 1e6  # clocks differ by less than 1 ms
+    # A first token that is late is not made up for by the others.
+    assert final["eval_duration"] >= 0.9 * 60 / 200 * 1e9
 
 
 @pytest.mark.parametrize(("limit", "lines", "reason"), [(100, 42, "stop"), (41, 42, "length")])
