@@ -184,7 +184,7 @@ def test_embeddings_go_where_their_model_is_loaded_and_elsewhere_when_that_is_aw
     models = MODELS + ",other=1GiB;caps=embedding"
     first, second = (new_ollama(models=models, memory="12GiB") for _ in range(2))
     stack = new_stack(first, second, workers=2)
-    wait_for(lambda: len(json.loads(stack.get("/api/tags").body)["models"]) == 4)
+    stack.wait_for_targets(2)
     first.fault("stall_before", path="/api/embed", model="other")
 
     held = Background(stack.url, "/api/embed", {"model": "other", "input": "sky"})

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from foreman.core.bodies import folded
@@ -133,8 +133,10 @@ def test_any_body_means_the_same_but_for_its_num_ctx(
 
 
 @given(raw=st.binary(max_size=100), limit=st.integers(1, 9))
+@example(raw=b'{"":true}', limit=1)  # it may be an object, too
 def test_no_bytes_break_the_change(raw: bytes, limit: int) -> None:
-    assert with_num_ctx(raw, limit) is None
+    sent = with_num_ctx(raw, limit)
+    assert sent is None or with_num_ctx(sent, limit) is None
 
 
 def test_once_changed_a_body_is_not_changed_again() -> None:
