@@ -126,7 +126,7 @@ def inspect_drain(state: Any) -> dict[str, Any]:
 def _why_idle(worker: Worker) -> str:
     """Why nothing is decided, whatever waits."""
     if worker.keeper.lease is None:
-        return "it stands by: other workers drive all targets"
+        return "it has no target: other workers drive them all, or it has just lost its own"
     if not worker.health.is_well:
         return "its target is sick, and is asked for one token now and then"
     return "just started" if worker.may_serve() else "its target does not answer"

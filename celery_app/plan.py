@@ -17,7 +17,7 @@ from foreman.core.drain import (
     class_to_take,
     decide,
 )
-from foreman.core.outlook import Costs, line_of
+from foreman.core.outlook import Costs, line_beside, line_of
 from foreman.core.queues import JobClass, Residency, class_queue
 from foreman.services.outlook import rules_of
 from foreman.store import swaps
@@ -189,10 +189,16 @@ class Plan:
         costs = Costs(outlook.costs)
         lines = []
         for queue, waiting in self._waiting.items():
-            is_shared = queue != visit.queue and not self._is_mine_alone(queue)
-            is_loading_there = is_shared and queue in outlook.loading_elsewhere
-            if queue in self._empty or visit.is_paused(queue) or is_loading_there:
+            if queue in self._empty or visit.is_paused(queue):
                 continue
-            is_elsewhere = is_shared and queue in outlook.elsewhere
-            lines.append(line_of(queue, waiting, costs, is_elsewhere=is_elsewhere))
+            is_other = queue != visit.queue
+            line = line_beside(
+                queue,
+                waiting,
+                costs,
+                is_resident_elsewhere=is_other and queue in outlook.elsewhere,
+                is_loading_elsewhere=is_other and queue in outlook.loading_elsewhere,
+            )
+            if line is not None:
+                lines.append(line)
         return lines

@@ -135,7 +135,7 @@ class Puller(threading.Thread):
     def _carry_out(self, has_looked: bool) -> Pulled | None:
         """Decide until a decision brings a message or a wait.
 
-        Each turn without either leaves a queue out, so the turns are bounded.
+        Each turn without either leaves a queue out, or its rows have gone: the turns are bounded.
         """
         while True:
             decision = self.plan.decide()

@@ -25,11 +25,12 @@ def register(app: Celery) -> None:
         try:
             if parsed is None:
                 return
-            if worker.keeper.lease is None:
+            lease = worker.keeper.lease
+            if lease is None:
                 raise WorkerLost("the target's lease was lost before the job began")
             worker.runner.run(
                 parsed,
-                target=worker.keeper.lease.target,
+                target=lease.target,
                 on_claim=partial(worker.slots.acknowledge, slot),
                 on_rest=partial(worker.slots.free, slot),
             )

@@ -1,4 +1,4 @@
-"""What one worker process holds, and the thread that beats for it."""
+"""What one worker process holds, and the duties that it has beside its jobs."""
 
 import logging
 import threading
@@ -139,8 +139,8 @@ class Worker:
     def _tend(self) -> None:
         lease = self.keeper.lease
         if lease is not None:
-            self.visit.ledger.record()
             self.health.tend(lease)
+            self.visit.ledger.record()
 
     def _keep_warm(self) -> None:
         lease = self.keeper.lease

@@ -96,7 +96,7 @@ class Catalog:
             self._asked_at, self._is_stale = time.monotonic(), False
             with ThreadPoolExecutor(len(self._clients)) as pool:
                 for _ in pool.map(self._look, self._clients):
-                    pass  # each answer counts when it comes: one that hangs holds up no other
+                    pass  # each answer counts when it comes, whatever the others do
 
     def look_up(self, model: str) -> Placement | None:
         """Where a model is by the lists that are here; asks nobody."""

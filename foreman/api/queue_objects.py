@@ -28,9 +28,7 @@ class QueueObject(Shown):
     starts_p90_s: float | None
     bound_s: Annotated[
         dict[JobClass, float],
-        Field(
-            description="Whatever comes, its next visit starts within; its last job may wait more."
-        ),
+        Field(description="Its next visit starts within it; its last job may wait for another."),
     ]
     why: Annotated[str, Field(description="Why it is served now, or is not.")]
 

@@ -49,3 +49,24 @@ def line_of(queue: str, waiting: Sequence[Waiting], costs: Costs, *, is_elsewher
         costs.idle_s(queue),
         is_elsewhere,
     )
+
+
+def line_beside(
+    queue: str,
+    waiting: Sequence[Waiting],
+    costs: Costs,
+    *,
+    is_resident_elsewhere: bool,
+    is_loading_elsewhere: bool,
+) -> Line | None:
+    """The line of a residency that other targets may have, as the target sees it that does not.
+
+    None: it is left to the one that is loading it. What no other may take is left to nobody, and
+    then it is all that counts: the others' jobs are served sooner there.
+    """
+    own = [each for each in waiting if each.pinned_target]
+    if (is_resident_elsewhere or is_loading_elsewhere) and own:
+        return line_of(queue, own, costs, is_elsewhere=False)
+    if is_loading_elsewhere:
+        return None
+    return line_of(queue, waiting, costs, is_elsewhere=is_resident_elsewhere)

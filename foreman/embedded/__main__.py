@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import shutil
 import sys
 
@@ -55,13 +56,16 @@ def run(*, fresh: bool, request: StopRequest) -> None:
 
 def forget_earlier_start(places: Places) -> None:
     """A shell that has read an earlier start's `env` file names servers that ended with it."""
-    ours = {
+    if not places.env_file.exists():
+        return
+    marks = {
         "DATABASE_URL": str(places.sockets),
         "FOREMAN_BROKER_URL": str(places.sockets),
         "FOREMAN_TARGETS": f"{SIMULATED}=http://127.0.0.1:",
     }
-    for name, mark in ours.items():
-        if mark in os.environ.get(name, ""):
+    for word in shlex.split(places.env_file.read_text()):
+        name, _, told = word.partition("=")
+        if os.environ.get(name) == told and marks.get(name, "\n") in told:
             del os.environ[name]
 
 

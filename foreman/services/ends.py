@@ -37,10 +37,7 @@ class Ends:
         failure = _failure(error)
         log.info("run failed", extra={"code": failure.code, "error": failure.message})
         if isinstance(error, WorkerLost) and not sink.is_seen:
-            # Fenced off, and then this does nothing; or the target's lease alone is lost, and the
-            # job need not wait until its own has run out, too.
-            with suppress(DatabaseUnavailable):
-                self._give_back(claim, failure, is_counted=False)
+            self._leave(claim, failure)
             return
         is_open = may_run_again(
             error, attempt=claim.attempt, max_attempts=claim.max_attempts, is_seen=sink.is_seen
@@ -51,6 +48,18 @@ class Ends:
         is_cancelled = isinstance(error, JobCancelled)
         state = JobState.CANCELLED if is_cancelled else JobState.FAILED
         self._finish(claim, state, outcome, failure)
+
+    def _leave(self, claim: Claim, failure: Failure) -> None:
+        """The job is somebody else's, and then this does nothing; or the target alone is lost.
+
+        Then it need not wait until its own lease has run out, too. As one of the reaper's it goes
+        on at once, and the run counts: it may be what kept the worker from its lease.
+        """
+        if claim.attempt < claim.max_attempts:
+            with suppress(DatabaseUnavailable), self._database.statement() as connection:
+                runs.give_back(
+                    connection, claim.job_id, claim.fence, reason=failure.code, is_counted=True
+                )
 
     def _give_back(self, claim: Claim, failure: Failure, *, is_counted: bool) -> bool:
         # Somebody waits for a synchronous job: it does not pause, and its errors are not told.

@@ -56,7 +56,7 @@ class Forwarding:
 
 def _framing(head: Head) -> Framing | None:
     """How the pieces of a stream are cut; None for an answer whose end cannot tell an error."""
-    kind = (header_rules.find(head.headers, "content-type") or "").partition(";")[0]
+    kind = (header_rules.find(head.headers, "content-type") or "").partition(";")[0].strip().lower()
     is_stream = header_rules.find(head.headers, "content-length") is None
     framings = (Framing.LINES, Framing.EVENTS)
     return next((each for each in framings if is_stream and kind == CONTENT_TYPES[each]), None)

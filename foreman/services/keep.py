@@ -15,10 +15,15 @@ log = logging.getLogger(__name__)
 
 # Two renewals may be lost before a lease is.
 RENEWALS_PER_LEASE = 3
+# Of a lease: the one who has it lets it go before another can take it.
+GIVE_UP_AT = 0.95
 
 
 class Keeper:
-    """Holds one target for this worker; `beat` is called RENEWALS_PER_LEASE times a lease."""
+    """Holds one target for this worker.
+
+    `beat` is called RENEWALS_PER_LEASE times a lease, and `check` more often, on another thread.
+    """
 
     def __init__(self, runtime: WorkerRuntime, runner: Runner) -> None:
         self._runtime = runtime
@@ -62,7 +67,7 @@ class Keeper:
         self.lease = None
 
     def beat(self) -> None:
-        """Renew the leases; stop what is cancelled, unheard, too long, or not ours any more."""
+        """Renew the leases; stop what is cancelled, unheard, or not ours any more."""
         running = self._runner.running()
         try:
             self._renew(running)
@@ -71,7 +76,8 @@ class Keeper:
 
     def check(self) -> None:
         """Lose what was not renewed in time. Asks nobody, so that nothing can hold it up."""
-        if self.lease and time.monotonic() - self._renewed_at > self._runtime.settings.lease_s:
+        limit_s = GIVE_UP_AT * self._runtime.settings.lease_s
+        if self.lease and time.monotonic() - self._renewed_at > limit_s:
             self._lose()
 
     def _renew(self, running: Mapping[UUID, Run]) -> None:
@@ -90,12 +96,18 @@ class Keeper:
             tokens = _tokens(running)
             if tokens:
                 runs.note_progress(connection, tokens)
-        self._renewed_at = began_at
+        is_ours = self.lease is lease
+        if is_ours:
+            self._renewed_at = began_at
+        elif lease is not None and is_held:
+            # `check` has given it up meanwhile: nobody would have it until it runs out again.
+            with self._runtime.database.statement() as connection:
+                targets.release_lease(connection, lease)
         still_running = self._runner.running()
         for job_id, run in running.items():
             if still_running.get(job_id) is run:  # else its row has ended with it
                 _heed(run, renewals.get(job_id))
-        if lease is not None and not is_held and self.lease is lease:
+        if lease is not None and not is_held and is_ours:
             self._lose()
 
     def _lose(self) -> None:

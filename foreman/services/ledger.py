@@ -77,10 +77,11 @@ class Ledger:
         """Write down what is still to be written, oldest first; called now and then."""
         with self._one_writer:
             while self._unrecorded:
+                oldest = self._unrecorded.popleft()  # a line that is a defect is not tried again
                 try:
                     with self._runtime.database.transaction() as connection:
-                        swaps.record_swap(connection, *self._unrecorded[0])
+                        swaps.record_swap(connection, *oldest)
                 except DatabaseUnavailable as error:
                     log.warning("swap not recorded", extra={"error": str(error)})
+                    self._unrecorded.appendleft(oldest)
                     return
-                self._unrecorded.popleft()

@@ -8,7 +8,7 @@ from foreman.adapters.catalog import Catalog
 from foreman.config import Settings
 from foreman.core.drain import Action, Line, Rules, Waiting, decide, wait_bound_s
 from foreman.core.forecast import Backlog, Standing, Stay, eta_s, foresee
-from foreman.core.outlook import Costs, line_of
+from foreman.core.outlook import Costs, line_beside
 from foreman.core.queues import JobClass, queue_model
 from foreman.store.queue_rows import QueueFacts, RunTimes, TargetState
 
@@ -156,11 +156,15 @@ class Prospect:
                 for each in self._facts.targets
                 if each.name != target.name and each.is_live and not each.sick_reason
             ]
-            is_shared = not any(each.pinned_target for each in waiting)
-            if is_shared and any(each.loading_queue == queue for each in others):
-                continue
-            is_elsewhere = is_shared and any(each.resident_queue == queue for each in others)
-            yield queue, waiting, line_of(queue, waiting, costs, is_elsewhere=is_elsewhere)
+            line = line_beside(
+                queue,
+                waiting,
+                costs,
+                is_resident_elsewhere=any(each.resident_queue == queue for each in others),
+                is_loading_elsewhere=any(each.loading_queue == queue for each in others),
+            )
+            if line is not None:
+                yield queue, waiting, line
 
     def _run_s(self, queue: str, is_p90: bool) -> float:
         times: RunTimes | None = self._facts.runs.get(queue)

@@ -109,7 +109,8 @@ class Runner:
         self._residence = residence
         self._ends = Ends(runtime.database)
         self._runs: dict[UUID, Run] = {}
-        self._stopped: list[ForemanError] = []  # by `stop_all`, in this process's life
+        self._stops = 0  # how often `stop_all` was called, and why the last time
+        self._stopped_by: type[ForemanError] = ForemanError
         self._lock = threading.Lock()
 
     def running(self) -> dict[UUID, Run]:
@@ -126,7 +127,7 @@ class Runner:
     def stop_all(self, error: ForemanError) -> None:
         """Stop all that runs, and what is being claimed now."""
         with self._lock:
-            self._stopped.append(error)
+            self._stops, self._stopped_by = self._stops + 1, type(error)
             runs = list(self._runs.values())
         for run in runs:
             run.stop(error)
@@ -151,7 +152,7 @@ class Runner:
         `on_rest` when the target has done its part, while the end is still to be recorded.
         """
         with about_job(job_id):
-            stops = len(self._stopped)
+            stops = self._stops
             with self._runtime.database.statement() as connection:
                 claim = runs.claim_job(
                     connection,
@@ -182,9 +183,9 @@ class Runner:
         """In the list of what runs now; `stops` is how often all was stopped before its claim."""
         with self._lock:
             self._runs[run.claim.job_id] = run
-            missed = self._stopped[stops:]
-        if missed:
-            run.stop(missed[-1])
+            missed = self._stopped_by if self._stops > stops else None
+        if missed is not None:
+            run.stop(missed())
         try:
             yield
         finally:
@@ -195,6 +196,8 @@ class Runner:
 
     def _carry_out(self, run: Run) -> None:
         try:
+            if run.stopped_by is not None:
+                raise run.stopped_by
             self._residence.await_loaded(run)
             _pump(run, self._body(run), self._runtime.settings)
             outcome = run.sink.finish()
@@ -207,8 +210,9 @@ class Runner:
         except Exception:
             # A defect. Its job ends by it, and does not wait for the reaper to run it once more.
             log.exception("run failed by a defect")
-            self._leave_target(run, None)
-            self._ends.fail(run.claim, run.sink, Defect())
+            cause = run.stopped_by or Defect()
+            self._leave_target(run, cause)
+            self._ends.fail(run.claim, run.sink, cause)
         else:
             self._leave_target(run, None)
             self._ends.succeed(run.claim, outcome)

@@ -20,6 +20,7 @@ from foreman.core.states import Phase
 from foreman.core.surface import Dialect, dialect_of
 from foreman.errors import (
     DatabaseUnavailable,
+    Defect,
     ForemanError,
     LoadFailed,
     LoadRefused,
@@ -118,7 +119,7 @@ class Visit:
         """A job that the visit began with was not there any more: perhaps nothing is loaded."""
         lease = self._lease
         if lease is None or self._decision is None or not self._one_swap.acquire(blocking=False):
-            return  # its load has begun, or is done
+            return  # its load has begun or is done, or an older one goes on
         try:
             with self._runtime.database.statement() as connection:
                 swaps.forget_swap(connection, lease)
@@ -189,13 +190,16 @@ class Visit:
     def _load(self, loading: Loading, claim: runs.Claim) -> None:
         with self._one_swap:  # one that nobody waits for any more is still to end
             swapped: Swapped | None = None
-            failure: Exception | None = None
+            failure: ForemanError | None = None
             try:
                 swapped = self._bring(loading, claim)
-            except Exception as error:  # whatever it is, the runs that wait are told
+            except ForemanError as error:
                 failure = error
-                if isinstance(error, LoadFailed):
-                    self._pause(claim.queue, error)
+            except Exception:  # a defect, which costs each run that waits an attempt and no more
+                log.exception("load failed by a defect")
+                failure = LoadFailed(str(Defect()))
+            if isinstance(failure, LoadFailed):
+                self._pause(claim.queue, failure)
             try:
                 self._end(loading, claim, swapped)
             finally:
@@ -205,7 +209,7 @@ class Visit:
                     loading.future.set_exception(failure)
 
     def _bring(self, loading: Loading, claim: runs.Claim) -> Swapped:
-        if loading.lease is None:
+        if loading.lease is None or loading.lease != self._lease:
             raise WorkerLost("the target's lease was lost before its model was loaded")
         if loading.decision is not None:
             with suppress(DatabaseUnavailable):

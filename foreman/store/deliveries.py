@@ -133,7 +133,7 @@ def replay(
     count = 0
     while count < REPLAY_LIMIT:
         oldest = _PLACE.where(*within).order_by(*_PLACE.selected_columns).limit(REPLAY_BATCH)
-        places = connection.execute(oldest.with_for_update()).all()
+        places = connection.execute(oldest).all()
         if not places:
             return Replay(count, None)
         connection.execute(_make_due(Delivery.id.in_([place.id for place in places])))

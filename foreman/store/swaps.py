@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Double, extract, func, insert, select, update
+from sqlalchemy import Connection, Double, case, extract, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from foreman.core.drain import Waiting
@@ -79,7 +79,9 @@ def record_swap(connection: Connection, lease: Lease, swap: SwapRecord) -> None:
         select(Target.resident_queue).where(Target.name == lease.target).with_for_update()
     )
     resident = None if swap.cost_s is None else swap.to_queue
-    changes = {"resident_queue": resident, "resident_since": func.now(), "loading_queue": None}
+    # Told late, after an outage, it says nothing of what is being loaded by now.
+    loading = case((Target.loading_queue == swap.to_queue, None), else_=Target.loading_queue)
+    changes = {"resident_queue": resident, "resident_since": func.now(), "loading_queue": loading}
     is_held = connection.scalar(_of_lease(lease).values(changes).returning(Target.name))
     if is_held is None:
         return
