@@ -52,7 +52,10 @@ class OllamaSurface:
             return self._generate(route, body)
         asked = _asked(body)
         if route.route_class is RouteClass.BYPASS:
-            bypass = Bypass(self._runtime, self._bypass_places, route, asked, body)
+            wanted = request.headers.get(header_rules.TARGET)
+            if wanted is not None:
+                chosen_target(self._runtime, wanted)
+            bypass = Bypass(self._runtime, self._bypass_places, route, asked, body, wanted)
             return exchange_response(bypass)
         if route.route_class is RouteClass.MERGED and self._should_merge():
             return exchange_response(merged(self._runtime, route, asked))

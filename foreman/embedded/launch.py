@@ -59,8 +59,12 @@ class Launch:
             self._start_servers(servers)
         is_simulated = self._find_target()
         self._migrate()
-        flower_url = self._start_processes()
+        flower = self._start_processes()
         self._wait_ready()
+        # It asks the workers for their queues once, at its start.
+        self._supervisor.start_stage(flower)
+        port = flower_port(self._env)
+        flower_url = f"http://127.0.0.1:{port}" if flower else None
         self._write_env()
         say(
             report.ready(
@@ -142,8 +146,8 @@ class Launch:
             check=self._look_strictly,
         )
 
-    def _start_processes(self) -> str | None:
-        """Start the Procfile's processes; return Flower's URL unless its port is taken."""
+    def _start_processes(self) -> list[Command]:
+        """Start the Procfile's processes; return Flower's, for later, unless its port is taken."""
         port = flower_port(self._env)
         taken = probe.why_taken("127.0.0.1", port)
         if taken:
@@ -154,10 +158,11 @@ class Launch:
             has_flower=not taken,
         )
         say("starting " + ", ".join(programs))
-        self._supervisor.start_stage(
+        commands = [
             self._command(name, argv, is_needed=name != "flower") for name, argv in programs.items()
-        )
-        return None if taken else f"http://127.0.0.1:{port}"
+        ]
+        self._supervisor.start_stage(each for each in commands if each.is_needed)
+        return [each for each in commands if not each.is_needed]
 
     def _wait_ready(self) -> None:
         for target in self._settings.targets:
@@ -183,6 +188,7 @@ class Launch:
         lines = [
             f"export {name}={shlex.quote(self._env[name])}\n" for name in names if name in self._env
         ]
+        lines.append(f"export FOREMAN_URL={shlex.quote(report.local_url(self._settings))}\n")
         self._places.env_file.touch(mode=0o600)
         self._places.env_file.write_text("".join(lines))
 
@@ -204,7 +210,7 @@ def environment(environ: Mapping[str, str], places: Places) -> dict[str, str]:
     programs = Path(sys.executable).parent
     # Who reaches us from elsewhere shall not reach this machine's own ports through us.
     host = parsing.host(environ.get("FOREMAN_HOST", ""))
-    is_private = host in ("", "127.0.0.1", "::1", "localhost")
+    is_private = host in ("", *report.LOOPBACK)
     opened = {"FOREMAN_WEBHOOK_ALLOW": LOOPBACK_NETWORKS} if is_private else {}
     return {
         **opened,

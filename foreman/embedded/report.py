@@ -9,6 +9,7 @@ from foreman.embedded import ollama
 from foreman.embedded.places import Places
 
 EVERYWHERE = ("0.0.0.0", "::")
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 PULL = "llama3.2"  # what to pull where Ollama has no model yet
 
 
@@ -22,6 +23,10 @@ def ready(settings: Settings, places: Places, *, is_simulated: bool, flower_url:
         lines.append("          This model is SIMULATED: no GPU, canned words. Start Ollama, then")
         lines.append(
             "          bin/run again, or name yours with FOREMAN_TARGETS=name=http://host:port"
+        )
+    if settings.host not in LOOPBACK:
+        lines.append(
+            "  open    to whoever reaches this machine: foreman checks no keys yet (README)"
         )
     lines.append(f"  data    {places.data}")
     lines.append(f"  logs    {places.logs}")

@@ -71,8 +71,10 @@ class Bypass:
         route: Route,
         request: TargetRequest,
         body: bytes,
+        wanted: str | None = None,
     ) -> None:
         self._runtime = runtime
+        self._wanted = wanted  # the one target that the caller named
         self._places = places
         self._request = request
         self._model, self._is_kept = _model_of(route, body)
@@ -84,6 +86,8 @@ class Bypass:
         """Ask a target; one that refuses the connection is passed over for another."""
         found = self._runtime.catalog.find(self._model) if self._model else None
         having = list(found.targets if found else [any_target(self._runtime)])
+        if self._wanted is not None:
+            having = [self._wanted]
         while True:
             target = self._pick(having)
             try:

@@ -195,6 +195,11 @@ def test_embeddings_go_where_their_model_is_loaded_and_elsewhere_when_that_is_aw
     # Now both are idle, and gpu1 is the first of the settings.
     assert {embedding_target(stack) for _ in range(3)} == {"gpu2"}
     assert {embedding_target(stack, "other") for _ in range(3)} == {"gpu1"}
+    # Who names a target gets it, loaded there or not.
+    asked = {"model": "an-embed", "input": "sky"}
+    named = stack.post("/api/embed", asked, headers={"X-Foreman-Target": "gpu1"})
+    assert (named.status, named.headers["X-Foreman-Target"]) == (200, "gpu1")
+    assert stack.post("/api/embed", asked, headers={"X-Foreman-Target": "gpu9"}).status == 400
 
     second.stop()
 

@@ -92,12 +92,11 @@ class Tally:
         self.longest_s = dict.fromkeys(JobClass, 0.0)
         self.nearest = dict.fromkeys(JobClass, 0.0)
         self.violations = dict.fromkeys(JobClass, 0)
-        self._first_at: float | None = None
+        self._first_at = math.inf
 
     def started(self, job: Arrival, now: float, target: SimulatedTarget) -> None:
         """A job left its line."""
-        if self._first_at is None:
-            self._first_at = job.at
+        self._first_at = min(self._first_at, job.at)  # the first to start may have come later
         self.waits[job.job_class].append(now - job.at)
         if len(self.starts) < self._keep:
             self.starts.append(Start(job, now, target.number))
@@ -148,7 +147,7 @@ class Tally:
     def close(self, fleet: Fleet) -> None:
         """The run is over: no job waits, none runs."""
         self.busy_s = sum(each.busy_s for each in fleet.targets)
-        self.span_s = (fleet.now - (self._first_at or 0.0)) * len(fleet.targets)
+        self.span_s = max(0.0, fleet.now - self._first_at) * len(fleet.targets)
 
     def waits_of(self, job_class: JobClass) -> Waits:
         """The distribution of a class's waits; zeros when it had no jobs."""

@@ -56,6 +56,13 @@ def test_within_a_residency_interactive_jobs_go_before_batch_jobs() -> None:
     assert served(played(jobs("aAAaa"), "ours")) == "aaaAA"
 
 
+def test_a_run_lasts_from_the_first_arrival_whoever_starts_first() -> None:
+    trace = played(jobs("Aa", every_s=1.0, run_s=3.0))
+
+    assert served(trace) == "aA"
+    assert trace.tally.span_s == pytest.approx(SWAP_S + 2 * 3.0)
+
+
 def test_requests_for_the_loaded_model_overtake_in_ollama() -> None:
     arrivals = [*jobs("ab"), Arrival(8.0, "a", JobClass.INTERACTIVE, 10.0)]
 
