@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 from foreman.simulation.process import SimulationProcess
 
-LIMIT_S = 30.0
+# Longer than the relay takes to send a lost message again (30 s for one that was sent twice).
+LIMIT_S = 60.0
 
 
 def chat(model: str = "chain-a", **more: Any) -> dict[str, Any]:

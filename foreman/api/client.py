@@ -7,6 +7,7 @@ gone.
 
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,8 @@ from gevent.socket import wait_read
 from foreman.errors import BodyTooLarge, BodyTooSlow, RequestRefused
 
 PIECE_BYTES = 256 * 1024
+# Of a body that is too large.
+DROPPED_BYTES = 16 * 1024 * 1024
 # A watcher that sees pipelined bytes looks again after this time.
 PIPELINED_PAUSE_S = 0.2
 
@@ -54,6 +57,7 @@ def body_pieces(limit_bytes: int | None, *, piece_bytes: int = PIECE_BYTES) -> I
     """
     size = request.content_length or 0
     if limit_bytes is not None and size > limit_bytes:
+        _drop(min(size, DROPPED_BYTES))
         raise BodyTooLarge(f"the request body has {size} bytes; {limit_bytes} are allowed")
     received = 0
     while piece := _read_piece(piece_bytes):
@@ -63,6 +67,13 @@ def body_pieces(limit_bytes: int | None, *, piece_bytes: int = PIECE_BYTES) -> I
         yield piece
     if received < size:
         raise RequestRefused(f"the request body ended after {received} of {size} bytes")
+
+
+def _drop(size_bytes: int) -> None:
+    """Take what comes: a client that is still sending would see a reset, and not the answer."""
+    with suppress(RequestRefused):
+        while size_bytes > 0 and (piece := _read_piece(min(PIECE_BYTES, size_bytes))):
+            size_bytes -= len(piece)
 
 
 def _read_piece(size_bytes: int) -> bytes:
