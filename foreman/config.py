@@ -7,101 +7,34 @@ README's table of variables is made from the fields below, so it cannot go stale
 import dataclasses
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
+from foreman.connection_settings import ConnectionSettings, setting
 from foreman.core.queues import model_names
 from foreman.core.receivers import Network
 from foreman.errors import SettingsError
 from foreman.parsing import (
-    TargetSpec,
-    broker_url,
     count,
-    database_url,
     days,
     fernet_keys,
     flag,
-    host,
     largest_num_ctx,
     networks,
     one_of,
-    port,
     ports,
     receiver_url,
     seconds,
     size_bytes,
-    targets,
     webhook_secrets,
-    words,
 )
-
-T = TypeVar("T")
-
-
-def setting(variables: str, parse: Callable[[str], T], default: str | None, meaning: str) -> T:
-    """A field read from the first of `variables` that is set; without a default it is required."""
-    metadata = {
-        "variables": variables.split(),
-        "parse": parse,
-        "default": default,
-        "meaning": meaning,
-    }
-    field: Any = dataclasses.field(metadata=metadata)
-    return field  # type: ignore[no-any-return]  # dataclasses.field lies about its type in the same way
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(ConnectionSettings):
     """What the environment decides; `from_env` names the variable that is wrong."""
 
-    database_url: str = setting("DATABASE_URL", database_url, None, "PostgreSQL, the truth")
-    broker_url: str = setting(
-        "FOREMAN_BROKER_URL CLOUDAMQP_URL REDIS_URL", broker_url, None, "RabbitMQ or Redis/Valkey"
-    )
-    targets: tuple[TargetSpec, ...] = setting(
-        "FOREMAN_TARGETS",
-        targets,
-        "ollama=http://127.0.0.1:11434",
-        "the Ollama servers: `name=http://host:port?slots=4,…`; slots is its OLLAMA_NUM_PARALLEL",
-    )
-    host: str = setting("FOREMAN_HOST", host, "127.0.0.1", "address the web process binds to")
-    port: int = setting("PORT", port, "11435", "port the web process binds to")
-    web_processes: int = setting("WEB_CONCURRENCY", count, "1", "gunicorn workers")
-    max_body_bytes: int = setting("FOREMAN_MAX_BODY", size_bytes, "128MiB", "largest request body")
-    allow_admin: bool = setting(
-        "FOREMAN_ALLOW_ADMIN",
-        flag,
-        "0",
-        "1 opens pull, push, create, copy, delete and blobs to everybody",
-    )
-    origins: tuple[str, ...] = setting(
-        "FOREMAN_ORIGINS",
-        words,
-        "",
-        "browser origins allowed besides localhost, with * as wildcard",
-    )
-    keepalive: str = setting(
-        "FOREMAN_KEEPALIVE",
-        one_of("streaming", "always", "off"),
-        "streaming",
-        "which waiting answers get keep-alive spaces: streaming ones, always, off",
-    )
-    keepalive_after_s: float = setting(
-        "FOREMAN_KEEPALIVE_AFTER",
-        seconds,
-        "20",
-        "seconds a streaming client waits before the first one",
-    )
-    keepalive_every_s: float = setting(
-        "FOREMAN_KEEPALIVE_EVERY", seconds, "15", "seconds between keep-alive bytes"
-    )
-    stream_buffer_bytes: int = setting(
-        "FOREMAN_STREAM_BUFFER",
-        size_bytes,
-        "8MiB",
-        "unread bytes of one stream before it is cut off",
-    )
     sync_wait_s: float = setting(
         "FOREMAN_SYNC_WAIT",
         seconds,
@@ -173,6 +106,15 @@ class Settings:
     )
     max_queue_total: int = setting(
         "FOREMAN_MAX_QUEUE_TOTAL", count, "100000", "jobs that may wait in all, then 503"
+    )
+    max_residencies: int = setting(
+        "FOREMAN_MAX_RESIDENCIES",
+        count,
+        "8",
+        "residencies of one model (its different runner options) with waiting jobs, then 503",
+    )
+    max_residencies_total: int = setting(
+        "FOREMAN_MAX_RESIDENCIES_TOTAL", count, "200", "residencies with waiting jobs in all"
     )
     max_attempts: int = setting(
         "FOREMAN_MAX_ATTEMPTS", count, "3", "runs of one job before it fails for good"

@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 FILE_LIMIT, FUNCTION_LIMIT = 300, 50
 
-LOWEST = {"errors", "refusals", "config", "parsing", "logs", "ids", "core"}
+LOWEST = {"errors", "refusals", "connection_settings", "config", "parsing", "logs", "ids", "core"}
 BELOW_RUNTIME = LOWEST | {"store", "adapters"}
 BELOW_SERVICES = BELOW_RUNTIME | {"runtime"}
 BELOW_API = BELOW_SERVICES | {"services"}
@@ -26,7 +26,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "refusals": {"errors"},
     "parsing": {"errors", "core"},
-    "config": {"errors", "parsing", "core"},
+    "connection_settings": {"parsing"},
+    "config": {"errors", "parsing", "connection_settings", "core"},
     "logs": set(),
     "ids": set(),
     "core": {"errors", "refusals"},

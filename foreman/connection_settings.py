@@ -1,0 +1,116 @@
+"""The settings of connections: what foreman connects to, who connects to it, and how much of each.
+
+The rest of the settings, and how they are read, is `config`.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from foreman.parsing import (
+    TargetSpec,
+    broker_url,
+    count,
+    database_url,
+    flag,
+    host,
+    one_of,
+    port,
+    seconds,
+    size_bytes,
+    targets,
+    words,
+)
+
+T = TypeVar("T")
+
+
+def setting(variables: str, parse: Callable[[str], T], default: str | None, meaning: str) -> T:
+    """A field read from the first of `variables` that is set; without a default it is required."""
+    metadata = {
+        "variables": variables.split(),
+        "parse": parse,
+        "default": default,
+        "meaning": meaning,
+    }
+    field: Any = dataclasses.field(metadata=metadata)
+    return field  # type: ignore[no-any-return]  # dataclasses.field lies about its type in the same way
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConnectionSettings:
+    """The first part of `Settings`, in the order in which the table of variables lists it."""
+
+    database_url: str = setting("DATABASE_URL", database_url, None, "PostgreSQL, the truth")
+    broker_url: str = setting(
+        "FOREMAN_BROKER_URL CLOUDAMQP_URL REDIS_URL", broker_url, None, "RabbitMQ or Redis/Valkey"
+    )
+    targets: tuple[TargetSpec, ...] = setting(
+        "FOREMAN_TARGETS",
+        targets,
+        "ollama=http://127.0.0.1:11434",
+        "the Ollama servers: `name=http://host:port?slots=4,…`; slots is its OLLAMA_NUM_PARALLEL",
+    )
+    host: str = setting("FOREMAN_HOST", host, "127.0.0.1", "address the web process binds to")
+    port: int = setting("PORT", port, "11435", "port the web process binds to")
+    web_processes: int = setting("WEB_CONCURRENCY", count, "1", "gunicorn workers")
+    hosts: tuple[str, ...] = setting(
+        "FOREMAN_HOSTS",
+        words,
+        "",
+        "Host names that requests may use, with * as wildcard; unset: on loopback this machine's"
+        " own names, on any other address every name",
+    )
+    head_timeout_s: float = setting(
+        "FOREMAN_HEAD_TIMEOUT",
+        seconds,
+        "10",
+        "seconds in which the head of a request must arrive",
+    )
+    max_connections_per_address: int = setting(
+        "FOREMAN_MAX_CONNECTIONS_PER_ADDRESS",
+        count,
+        "500",
+        "open connections from one address to one web process",
+    )
+    max_body_bytes: int = setting("FOREMAN_MAX_BODY", size_bytes, "32MiB", "largest request body")
+    body_budget_bytes: int = setting(
+        "FOREMAN_BODY_BUDGET",
+        size_bytes,
+        "128MiB",
+        "request bodies that one web process holds at once, then 503",
+    )
+    allow_admin: bool = setting(
+        "FOREMAN_ALLOW_ADMIN",
+        flag,
+        "0",
+        "1 opens pull, push, create, copy, delete and blobs to everybody",
+    )
+    origins: tuple[str, ...] = setting(
+        "FOREMAN_ORIGINS",
+        words,
+        "",
+        "browser origins allowed besides localhost, with * as wildcard",
+    )
+    keepalive: str = setting(
+        "FOREMAN_KEEPALIVE",
+        one_of("streaming", "always", "off"),
+        "streaming",
+        "which waiting answers get keep-alive spaces: streaming ones, always, off",
+    )
+    keepalive_after_s: float = setting(
+        "FOREMAN_KEEPALIVE_AFTER",
+        seconds,
+        "20",
+        "seconds a streaming client waits before the first one",
+    )
+    keepalive_every_s: float = setting(
+        "FOREMAN_KEEPALIVE_EVERY", seconds, "15", "seconds between keep-alive bytes"
+    )
+    stream_buffer_bytes: int = setting(
+        "FOREMAN_STREAM_BUFFER",
+        size_bytes,
+        "8MiB",
+        "unread bytes of one stream before it is cut off",
+    )
