@@ -99,7 +99,7 @@ class Sent(BaseModel):
 class Webhook(Sent):
     """Where to send the job's events, and which; Standard Webhooks 1.0.0."""
 
-    url: Annotated[str, Field(pattern=r"^https?://[^\x00-\x20]+$", max_length=2000)]
+    url: Annotated[str, Field(pattern=r"^[Hh][Tt][Tt][Pp][Ss]?://[^\x00-\x20]+$", max_length=2000)]
     events: Annotated[
         list[
             Literal[
@@ -133,9 +133,7 @@ class JobRequest(Sent):
     endpoint: Endpoint
     request: Annotated[
         dict[str, Any],
-        Field(
-            description="The body for that route, with a `model`. Its `stream` is foreman's affair."
-        ),
+        Field(description="The body for that route, with a `model`; its `stream` does not matter."),
     ]
     priority: JobClass = JobClass.BATCH
     ttl_seconds: Annotated[

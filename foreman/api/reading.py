@@ -1,5 +1,6 @@
 """Read a request by a model of `payloads`; what does not fit is refused and named."""
 
+import re
 from typing import Any, TypeVar
 
 from flask import request
@@ -12,6 +13,8 @@ from foreman.refusals import Unprocessable
 M = TypeVar("M", bound=BaseModel)
 
 LABEL = "metadata."
+# A time whose zone began with a + that the URL made a space of.
+_LOST_PLUS = re.compile(r"T[0-9:.]{5,20} [0-9]{2}:?[0-9]{2}$")
 _UNKNOWN = "unknown field"
 
 
@@ -25,7 +28,17 @@ def parse(model: type[M], body: bytes) -> M:
 
 def read_query(model: type[M]) -> M:
     """The query parameters, each of which may come once."""
-    return _read(model, {name: value for name, value in _once().items() if not _is_label(name)})
+    given = {name: value for name, value in _once().items() if not _is_label(name)}
+    unknown = [name for name in given if name not in model.model_fields]
+    if unknown:
+        known = ", ".join(model.model_fields) or "none"
+        words = f"{unknown[0]}: unknown parameter; this route has {known}"
+        raise Unprocessable(words, field=unknown[0])
+    for name, value in given.items():
+        if name.startswith("created_") and _LOST_PLUS.search(value):
+            words = f"{name}: in a URL a + is a space; write the + of a time zone as %2B"
+            raise Unprocessable(words, field=name)
+    return _read(model, given)
 
 
 def read_labels() -> dict[str, str]:

@@ -110,6 +110,23 @@ def test_a_filter_that_means_nothing_is_refused(caller: Caller, query: str, fiel
     assert problem_of(caller.get(f"/jobs?{query}")) == (422, "invalid", field)
 
 
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("created_after=2026-01-01T00:00:00+02:00", "write the + of a time zone as %2B"),
+        ("created_before=2026-01-01T00:00:00.5+0200", "write the + of a time zone as %2B"),
+        ("_=1", "unknown parameter; this route has state, source, model"),
+    ],
+)
+def test_a_parameter_that_is_often_written_wrongly_is_explained(
+    caller: Caller, query: str, words: str
+) -> None:
+    answer = caller.get(f"/jobs?{query}")
+
+    assert problem_of(answer) == (422, "invalid", query.partition("=")[0])
+    assert words in answer.json["detail"]
+
+
 def test_a_time_in_any_zone_is_understood(caller: Caller, store: Store) -> None:
     job_id = caller.submit()
     created_at = store.row(job_id)["created_at"] - timedelta(seconds=1)
