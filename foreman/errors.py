@@ -4,7 +4,7 @@
     ├── Defect  500              foreman's own fault
     ├── SettingsError            a variable of the environment is wrong: the process does not start
     ├── RequestRefused           the caller's request
-    │   ├── BodyTooLarge  413    ├── BodyTooSlow  408
+    │   ├── BodyTooLarge  413    ├── BodyTooSlow  408    ├── BodyTooComplex  400
     │   ├── AdminRefused  403    ├── OriginRefused  403    ├── HostRefused  403
     │   └── NotThere  404, Conflict  409, Unprocessable  422: see `refusals`
     ├── SecretUnreadable         a webhook secret was sealed with a key that is not there
@@ -74,6 +74,12 @@ class BodyTooSlow(RequestRefused):
     """The request body did not arrive in time."""
 
     status, code = 408, "body_too_slow"
+
+
+class BodyTooComplex(RequestRefused):
+    """The request body has more values, or a longer one, than foreman reads."""
+
+    code = "body_too_complex"
 
 
 class AdminRefused(RequestRefused):

@@ -23,6 +23,7 @@ from foreman.config import Settings
 from foreman.ids import new_id
 from foreman.store.db import Database
 from foreman.store.queue_rows import QueueFacts
+from foreman.turns import Turns
 
 WEB_POOL = 8
 WORKER_POOL = 8  # at least, and one for each slot: as many again may be taken for a while
@@ -56,6 +57,7 @@ class WebRuntime:
         self.database = Database(settings.database_url, pool_size=WEB_POOL)
         self.targets = _clients(settings, settings.bypass_concurrency)
         self.catalog = Catalog(self.targets)
+        self.turns = Turns()
         self.is_stopping = False
         self.leased: frozenset[str] = frozenset()  # targets that a worker drives
         self.queues = QueueFacts([], [], {})  # a second old at most

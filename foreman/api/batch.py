@@ -14,11 +14,12 @@ from flask import Response, copy_current_request_context
 
 from foreman.api import client
 from foreman.api.contract import NDJSON
+from foreman.api.job_body import read_job
 from foreman.api.jobs import ask_of
 from foreman.api.objects import BatchLine, job_url
-from foreman.api.payloads import JobHeaders, JobRequest
+from foreman.api.payloads import JobHeaders
 from foreman.api.problems import problem_of
-from foreman.api.reading import parse, read_headers
+from foreman.api.reading import read_headers
 from foreman.core.lines import Line, Lines
 from foreman.errors import BodyTooLarge, Defect, ForemanError
 from foreman.runtime import WebRuntime
@@ -165,7 +166,8 @@ class _Intake:
         """A line that may be accepted, or what becomes of it without that."""
         key = self._key(index)
         try:
-            ask = ask_of(parse(JobRequest, text), self._headers, key)
+            asked, request = read_job(self._runtime.turns, text)
+            ask = ask_of(asked, request, self._headers, key)
             if self._failure is not None:
                 return self._failure
             if key in holders:

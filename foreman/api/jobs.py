@@ -8,6 +8,7 @@ from uuid import UUID
 from flask import Response
 
 from foreman.api import client, cursor
+from foreman.api.job_body import read_job
 from foreman.api.objects import (
     EventPage,
     JobObject,
@@ -27,7 +28,7 @@ from foreman.api.payloads import (
     SubmitHeaders,
     Webhook,
 )
-from foreman.api.reading import parse, read_headers, read_labels, read_query
+from foreman.api.reading import read_headers, read_labels, read_query
 from foreman.core import headers as header_rules
 from foreman.core.queues import canonical_name
 from foreman.core.states import END_STATES
@@ -54,7 +55,9 @@ class Jobs:
     def submit_job(self) -> Response:
         headers = read_headers(SubmitHeaders)
         body = client.read_body(self._runtime.settings.max_body_bytes)
-        outcome = accept(self._runtime, ask_of(parse(JobRequest, body), headers, headers.key))
+        asked, request = read_job(self._runtime.turns, body)
+        del body  # the request is all that is kept of it
+        outcome = accept(self._runtime, ask_of(asked, request, headers, headers.key))
         job = history.row_of(outcome) if isinstance(outcome, New) else self._find(outcome.job_id)
         wait_s = _wanted_wait_s(headers.prefer)
         if wait_s is not None and job.state not in END_STATES:
@@ -124,11 +127,11 @@ class Jobs:
             self._watcher.close(waiter)
 
 
-def ask_of(asked: JobRequest, headers: JobHeaders, key: str | None) -> Ask:
+def ask_of(asked: JobRequest, request: bytes, headers: JobHeaders, key: str | None) -> Ask:
     """What the service is asked for."""
     return Ask(
         endpoint=asked.endpoint.value,
-        request=asked.request,
+        request=request,
         job_class=asked.priority,
         ttl_s=asked.ttl_seconds,
         deadline_s=asked.deadline_seconds,

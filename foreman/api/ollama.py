@@ -12,6 +12,7 @@ from foreman.core.surface import Elsewhere, Route, RouteClass, WrongMethod, find
 from foreman.errors import AdminRefused
 from foreman.runtime import WebRuntime
 from foreman.services.bypass import Bypass, Places
+from foreman.services.direct import Unplaced
 from foreman.services.follow import Follower
 from foreman.services.forward import Forwarding, chosen_target, merged, target_for
 from foreman.services.submit import Direct, Request, any_target, place, submit
@@ -69,8 +70,12 @@ class OllamaSurface:
             query=_query(),
             headers=_headers(),
             body=body,
+            turns=self._runtime.turns,
         )
         placed = place(self._runtime, asked)
+        if isinstance(placed, Direct) and placed.needs_place:
+            places, sent = self._bypass_places, _asked(body)
+            return exchange_response(Unplaced(self._runtime, places, placed.target, sent))
         if isinstance(placed, Direct):
             return self._forward(placed.target, _asked(body))
         return exchange_response(Follower(self._runtime, submit(self._runtime, asked, placed)))
@@ -85,7 +90,8 @@ class OllamaSurface:
         if route.path == "/v1/models/":
             return target_for(self._runtime, request.path.removeprefix(route.path))
         if route.path == "/api/show":
-            return target_for(self._runtime, named_model(body))
+            model = self._runtime.turns.run(named_model(body), len(body))
+            return target_for(self._runtime, model)
         return any_target(self._runtime)
 
     def _forward(self, target: str, asked: TargetRequest) -> Response:

@@ -1,28 +1,44 @@
-"""Look into a request body as Ollama reads it, and never change it (that is `reshape`).
+"""What foreman must know of a request body to place it, read as Ollama reads it.
 
-Ollama's reader is Go's: keys in any case, the last duplicate wins, what follows the first value is
-ignored, a null is an absence. A body that cannot be placed gives None: then the target is asked,
-so that every error has Ollama's own words.
+One walk (`reading`) by the type of the route; nothing is changed here (that is `reshape`). What
+Ollama would not accept is `Unreadable`: then the target is asked, so that every error has Ollama's
+own words.
 """
 
-import json
-import re
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from email.parser import BytesHeaderParser
-
-import zstandard
+from typing import TypeVar
 
 from foreman.core.queues import RUNNER_OPTIONS
+from foreman.core.reading import tables
+from foreman.core.reading.form import form_value
+from foreman.core.reading.kinds import Kind
+from foreman.core.reading.options import option_values
+from foreman.core.reading.packed import unpacked
+from foreman.core.reading.scan import NotJson, Unreadable
+from foreman.core.reading.values import duration_of, text_of
+from foreman.core.reading.walk import Note, Places, Walk
+from foreman.errors import BodyTooComplex
 
-# Go's spellings of no time at all.
-_ZERO_DURATION = re.compile(r"[-+]?(0|((0+\.?0*|\.0+)(ns|us|µs|μs|ms|s|m|h))+)")  # both micro signs
+T = TypeVar("T")
+Reading = Generator[None, None, T]  # a step of bounded work at a time
 
-# The other ways to write a letter of `keep_alive` in a key: escaped, or K as the Kelvin sign.
-_MAY_SPELL_KEEP_ALIVE = re.compile(rb"\\u(?:00[4-7]|212[aA])|\xe2\x84\xaa")
+# Of a value that is read; one that is skipped may be of any size.
+VALUE_LIMIT_BYTES = 64 * 1024
 
-# What Ollama itself accepts behind `Content-Encoding: zstd`.
-ZSTD_LIMIT_BYTES = 20 * 1024 * 1024
+TRANSCRIPTIONS = "/v1/audio/transcriptions"
+# Both packages of Ollama that read a packed body do it for these routes.
+_PACKED = frozenset(
+    {
+        "/v1/chat/completions",
+        "/v1/completions",
+        "/v1/embeddings",
+        "/v1/responses",
+        "/v1/messages",
+    }
+)
+# These stream unless they are asked not to, and unload a model where there is nothing to do.
+_NATIVE = frozenset({"/api/generate", "/api/chat"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,167 +48,161 @@ class Look:
     model: str  # as the client wrote it
     streams: bool
     runner_options: Mapping[str, object] = field(default_factory=dict)
-    is_unload: bool = False  # needs no slot: the target just lets the model go
-    unloads_after: bool = False  # work, behind which the target lets the model go
+    is_unload: bool = False  # needs no slot: the target just unloads the model
+    unloads_after: bool = False  # work, after which the target unloads the model
+    # In a body that is not packed: see `reshape`.
+    places: Places = field(default_factory=Places, compare=False, repr=False)
 
 
-def look(
+def read(
     body: bytes,
+    endpoint: str,
     *,
-    streams_by_default: bool,
-    has_options: bool = True,
     content_type: str = "",
     content_encoding: str = "",
-) -> Look | None:
-    """Return what the body asks for, or None when only a target can say what it is.
+    query: str = "",
+) -> Reading[Look]:
+    """Look into the body of a route; Unreadable when Ollama would not accept it.
 
-    `has_options`: whether the route reads runner options; those of `/v1` do not.
+    BodyTooComplex is foreman's own limit: such a body is not sent anywhere.
     """
-    if content_encoding == "zstd":
-        unpacked = _unpack(body)
-        if unpacked is None:
-            return None
-        body = unpacked
-    if content_type.lower().startswith("multipart/form-data"):
-        model = _form_value(body, content_type, "model")
-        return Look(model, streams=False) if model else None
-    fields = _first_object(body)
-    return None if fields is None else _look_at(fields, streams_by_default, has_options)
+    if endpoint == TRANSCRIPTIONS:
+        model = yield from form_value(body, content_type, query, "model")
+        if not model.strip():
+            raise Unreadable("the form names no model")
+        return Look(model, streams=False)
+    # Elsewhere below /v1, and on all of /api, Ollama does not look at either header.
+    if content_encoding == "zstd" and endpoint in _PACKED:
+        body = yield from unpacked(body)
+    places = yield from find_places(body, tables.TABLES[endpoint])
+    return _looked(body, places, endpoint)
 
 
-def look_at(fields: Mapping[str, object], *, has_options: bool) -> Look | None:
-    """`look` for a body that is parsed already."""
-    return _look_at({folded(key): item for key, item in fields.items()}, True, has_options)
-
-
-def without(fields: Mapping[str, object], name: str) -> dict[str, object]:
-    """The fields of a body besides those that Ollama reads as `name`."""
-    return {key: item for key, item in fields.items() if folded(key) != name}
-
-
-def named_model(body: bytes) -> str:
-    """The model a body names, also by the `name` of older clients; "" when it names none."""
-    fields = _first_object(body) or {}
-    model = fields.get("model") or fields.get("name")
-    return model if isinstance(model, str) else ""
-
-
-def _look_at(
-    fields: Mapping[str, object], streams_by_default: bool, has_options: bool
-) -> Look | None:
-    model, stream = fields.get("model"), fields.get("stream")
-    options = fields.get("options")
-    if not isinstance(model, str) or not model.strip():
+def look(body: bytes, endpoint: str, **headers: str) -> Look | None:
+    """`read` at once; None when Ollama would not accept the body."""
+    try:
+        return finished(read(body, endpoint, **headers))
+    except Unreadable:
         return None
-    if not (stream is None or isinstance(stream, bool)):
-        return None
-    if not (options is None or isinstance(options, dict)):
-        return None
-    runner: dict[str, object] = {
-        key: value
-        for key, value in (options or {}).items()
-        if key in RUNNER_OPTIONS and value is not None
-    }
-    if isinstance(fields.get("shift"), bool):
-        runner["shift"] = fields["shift"]
+
+
+def finished(reading: Reading[T]) -> T:
+    """Run a reading to its end at once, where nobody else has to wait for it."""
+    while True:
+        try:
+            next(reading)
+        except StopIteration as end:
+            value: T = end.value
+            return value
+
+
+def named_model(body: bytes) -> Reading[str]:
+    """The model that a body of /api/show names, also by `name` as older clients do; or ""."""
+    try:
+        places = yield from find_places(body, tables.SHOW)
+    except Unreadable:
+        return ""
+    notes = _Notes(body, places.notes)
+    return notes.text(tables.MODEL) or notes.text(tables.NAME)
+
+
+def find_places(body: bytes, table: Kind) -> Reading[Places]:
+    """Where the values of an object are that foreman needs; Unreadable when it is not this kind."""
+    walk = Walk(body)
+    try:
+        yield from walk.run(table)
+    except Unreadable as exc:
+        exc.field = exc.field or walk.field
+        raise
+    if not body.startswith(b"{", walk.start):  # a null is no error to Go, but no request either
+        raise NotJson("the body is no object")
+    return Places(walk.start, walk.is_empty, tuple(walk.notes))
+
+
+def _looked(body: bytes, places: Places, endpoint: str) -> Look:
+    notes = _Notes(body, places.notes)
+    keep_alive = notes.keep_alive()
+    model = notes.text(tables.MODEL)
+    if not model.strip():
+        raise Unreadable("the request names no model", field="model")
+    options = notes.options()
+    shift = notes.flag(tables.SHIFT)
+    if shift is not None:
+        options["shift"] = shift
+    streams = notes.streams()
+    reads_keep_alive = endpoint in _NATIVE and keep_alive == 0
+    has_work = notes.has_work()
     return Look(
         model=model,
-        streams=streams_by_default if stream is None else stream,
-        runner_options=runner if has_options else {},
-        is_unload=_lets_go(fields) and not _has_work(fields),
-        unloads_after=has_options and _unloads_after(fields),
+        streams=endpoint in _NATIVE if streams is None else streams,
+        runner_options=options,
+        is_unload=reads_keep_alive and not has_work,
+        unloads_after=reads_keep_alive and has_work,
+        places=places,
     )
 
 
-def asks_unload_after(body: bytes) -> bool:
-    """Whether a body of `/api/chat` or `/api/generate` is work behind which the model goes.
+class _Notes:
+    """The values that a walk has noted, and which of them count in the end."""
 
-    A body that does not name `keep_alive` costs a search; only the others are parsed.
-    """
-    if b"keep_alive" not in body.lower() and not _MAY_SPELL_KEEP_ALIVE.search(body):
-        return False
-    fields = _first_object(body)
-    return fields is not None and _unloads_after(fields)
+    def __init__(self, body: bytes, notes: Sequence[Note]) -> None:
+        self._body = body
+        self._notes = notes
 
+    def text(self, slot: str) -> str:
+        """A string: a null leaves what came before."""
+        last = self._last(slot, is_pointer=False)
+        return "" if last is None else text_of(self._raw(last))
 
-def _unloads_after(fields: Mapping[str, object]) -> bool:
-    return _lets_go(fields) and _has_work(fields)
+    def flag(self, slot: str) -> bool | None:
+        last = self._last(slot)
+        return None if last is None else last.first == "t"
 
+    def streams(self) -> bool | None:
+        plain = self._last(tables.PLAIN_STREAM, is_pointer=False)
+        return self.flag(tables.STREAM) if plain is None else plain.first == "t"
 
-def _has_work(fields: Mapping[str, object]) -> bool:
-    return bool(fields.get("prompt") or fields.get("messages") or fields.get("input"))
+    def keep_alive(self) -> int | None:
+        """In nanoseconds; each one must be readable, not only the last."""
+        value: int | None = None
+        for note in self._all(tables.KEEP_ALIVE):
+            try:
+                value = None if note.first == "n" else duration_of(self._raw(note))
+            except ValueError as exc:
+                raise Unreadable(f"keep_alive: {exc}", field="keep_alive") from exc
+        return value
 
+    def has_work(self) -> bool:
+        prompt = self._last(tables.PROMPT, is_pointer=False)
+        others = [self._last(slot) for slot in (tables.MESSAGES, tables.INPUT)]
+        return any(note is not None and not note.is_empty for note in (prompt, *others))
 
-def _lets_go(fields: Mapping[str, object]) -> bool:
-    """Whether `keep_alive` is no time at all."""
-    keep_alive = fields.get("keep_alive")
-    if keep_alive is None or isinstance(keep_alive, bool):
-        return False
-    if isinstance(keep_alive, str):
-        return _ZERO_DURATION.fullmatch(keep_alive) is not None
-    return keep_alive == 0
+    def options(self) -> dict[str, object]:
+        """The runner options. Go merges all objects of `options` that follow the last null."""
+        merged: dict[str, Note] = {}
+        for note in self._notes:
+            if note.slot == tables.OPTIONS and note.first == "n":
+                merged.clear()
+            elif note.slot.startswith(tables.OPTION):
+                merged[note.slot.removeprefix(tables.OPTION)] = note
+        given = {
+            name: (note.first, self._raw(note))
+            for name, note in merged.items()
+            if note.first != "n"
+        }
+        values = option_values(given)
+        return {name: value for name, value in values.items() if name in RUNNER_OPTIONS}
 
+    def _all(self, slot: str) -> list[Note]:
+        return [note for note in self._notes if note.slot == slot]
 
-def _first_object(body: bytes) -> dict[str, object] | None:
-    """The first JSON value of the body, if it is an object; top-level keys in lower case."""
-    text = body.decode("utf-8", errors="replace").lstrip(" \t\r\n")
-    try:
-        value, _ = _DECODER.raw_decode(text)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(value, dict):
-        return None
-    return {folded(key): item for key, item in value.items()}
+    def _last(self, slot: str, *, is_pointer: bool = True) -> Note | None:
+        """The one that counts; a null empties a pointer, and leaves anything else as it was."""
+        found = [note for note in self._all(slot) if is_pointer or note.first != "n"]
+        return found[-1] if found and found[-1].first != "n" else None
 
-
-def folded(key: str) -> str:
-    """A key as Go compares it: by simple folding, in which besides case the long s is an s."""
-    return key.lower().replace("\N{LATIN SMALL LETTER LONG S}", "s")
-
-
-def _fold(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    # `dict` keeps a key's first place but its last value; keys that differ in case are kept apart
-    # here (a tool's arguments are not ours to fold), in the order in which they came.
-    kept: dict[str, object] = {}
-    for key, value in pairs:
-        kept.pop(key, None)
-        kept[key] = value
-    return kept
-
-
-def _no_constant(text: str) -> object:
-    raise ValueError(f"{text} is not JSON")
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_fold, parse_constant=_no_constant)
-
-
-def _unpack(body: bytes) -> bytes | None:
-    try:
-        with zstandard.ZstdDecompressor().stream_reader(body, read_across_frames=True) as reader:
-            unpacked = reader.read(ZSTD_LIMIT_BYTES + 1)
-    except zstandard.ZstdError:
-        return None
-    return unpacked if len(unpacked) <= ZSTD_LIMIT_BYTES else None
-
-
-def _form_value(body: bytes, content_type: str, name: str) -> str | None:
-    """The text field `name` of a multipart form; files are skipped without a copy of them."""
-    boundary = _headers(f"Content-Type: {content_type}".encode()).get_boundary()
-    if not boundary:
-        return None
-    marker = b"--" + boundary.encode()
-    start = body.find(marker)
-    while start >= 0:
-        head_end = body.find(b"\r\n\r\n", start)
-        following = body.find(b"\r\n" + marker, start)
-        if head_end < 0 or following < 0:
-            return None
-        headers = _headers(body[start + len(marker) + 2 : head_end])
-        if headers.get_param("name", header="content-disposition") == name:
-            return body[head_end + 4 : following].decode("utf-8", errors="replace").strip()
-        start = following + 2
-    return None
-
-
-_headers = BytesHeaderParser().parsebytes
+    def _raw(self, note: Note) -> bytes:
+        if note.end - note.start > VALUE_LIMIT_BYTES:
+            words = f"the value of {note.slot} has more than {VALUE_LIMIT_BYTES} bytes"
+            raise BodyTooComplex(words)
+        return self._body[note.start : note.end]

@@ -1,26 +1,32 @@
 """Turn the request of a job into one that the target streams.
 
 A worker wants to see the answer grow: silence, progress and a cancel show only in a stream. What
-the client wrote of `stream` does not matter; the whole answer is put together by `gather`.
+the client wrote of `stream` does not matter; the whole answer is put together by `gather`. Only
+the values of `stream` and `stream_options` change, in their places.
 """
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from foreman.core.bodies import folded
+from foreman.core.bodies import find_places, finished
+from foreman.core.reading import tables
+from foreman.core.reading.scan import Unreadable
+from foreman.core.reading.walk import Note, Places
+from foreman.core.splice import Splice, new_member, spliced
 from foreman.errors import RequestRefused
 
-_STREAMS = {
-    "/api/chat",
-    "/api/generate",
-    "/v1/chat/completions",
-    "/v1/completions",
-    "/v1/responses",
-    "/v1/messages",
-}
+_STREAMS = frozenset(
+    {
+        "/api/chat",
+        "/api/generate",
+        "/v1/chat/completions",
+        "/v1/completions",
+        "/v1/responses",
+        "/v1/messages",
+    }
+)
 # A stream of these says what it cost only when it is asked to.
-_ASKED_FOR_USAGE = {"/v1/chat/completions", "/v1/completions"}
+_USAGE = b'"include_usage":true'
+_ASKED_FOR_USAGE = frozenset({"/v1/chat/completions", "/v1/completions"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,35 +38,59 @@ class StreamRequest:
     had_usage: bool = False  # the client itself asked for `stream_options.include_usage`
 
 
-def stream_request(endpoint: str, request: Mapping[str, object]) -> StreamRequest:
-    """Return the body that makes `endpoint` stream; RequestRefused when it cannot be JSON."""
+def stream_request(endpoint: str, body: bytes) -> StreamRequest:
+    """Return the body that makes `endpoint` stream; RequestRefused when it cannot be read."""
     if endpoint not in _STREAMS:
-        return StreamRequest(_written(request), streams=False)
-    sent = _without(request, "stream") | {"stream": True}
-    if endpoint not in _ASKED_FOR_USAGE:
-        return StreamRequest(_written(sent), streams=True)
-    options = _last(request, "stream_options")
-    options = options if isinstance(options, dict) else {}
-    asked = _without(options, "include_usage") | {"include_usage": True}
-    sent = _without(sent, "stream_options") | {"stream_options": asked}
-    had_usage = _last(options, "include_usage") is True
-    return StreamRequest(_written(sent), streams=True, had_usage=had_usage)
-
-
-def _without(given: Mapping[str, object], name: str) -> dict[str, object]:
-    # Ollama takes a key in any case, and the last one counts.
-    return {key: value for key, value in given.items() if folded(key) != name}
-
-
-def _last(given: Mapping[str, object], name: str) -> object:
-    return next(
-        (value for key, value in reversed(list(given.items())) if folded(key) == name), None
-    )
-
-
-def _written(request: Mapping[str, object]) -> bytes:
-    # ASCII: half a surrogate pair, which a client may well send, has no bytes of its own.
+        return StreamRequest(body, streams=False)
     try:
-        return json.dumps(request, separators=(",", ":"), allow_nan=False).encode()
-    except (ValueError, RecursionError) as exc:
-        raise RequestRefused(f"the request cannot be written as JSON: {exc}") from exc
+        places = finished(find_places(body, tables.TABLES[endpoint]))
+    except Unreadable as exc:
+        raise RequestRefused(f"the request cannot be read: {exc}") from exc
+    members: list[bytes] = []  # that the body does not have yet
+    splices = _streaming(places, members)
+    had_usage = False
+    if endpoint in _ASKED_FOR_USAGE:
+        splices += _with_usage(places, members)
+        had_usage = _had_usage(places)
+    if members:
+        splices.append(new_member(places.start, b",".join(members), is_empty=places.is_empty))
+    return StreamRequest(spliced(body, splices), streams=True, had_usage=had_usage)
+
+
+def _streaming(places: Places, members: list[bytes]) -> list[Splice]:
+    """`true` for the last `stream`: that is the one that counts."""
+    found = [note for note in places.notes if note.slot in (tables.STREAM, tables.PLAIN_STREAM)]
+    if found:
+        return [Splice(found[-1].start, found[-1].end, b"true")]
+    members.append(b'"stream":true')
+    return []
+
+
+def _with_usage(places: Places, members: list[bytes]) -> list[Splice]:
+    """`true` for the `include_usage` of the last `stream_options`: Go merges all of them."""
+    asked: Note | None = None
+    last: Note | None = None
+    for note in places.notes:
+        if note.slot == tables.STREAM_OPTIONS:
+            last, asked = note, None
+        elif note.slot == tables.INCLUDE_USAGE:
+            asked = note
+    if asked is not None:
+        return [Splice(asked.start, asked.end, b"true")]
+    if last is None:
+        members.append(b'"stream_options":{%b}' % _USAGE)
+        return []
+    if last.first == "n":
+        return [Splice(last.start, last.end, b"{%b}" % _USAGE)]
+    return [new_member(last.start, _USAGE, is_empty=last.is_empty)]
+
+
+def _had_usage(places: Places) -> bool:
+    """What the client itself asked for: a null leaves it as it was, one for all takes it back."""
+    had = False
+    for note in places.notes:
+        if note.slot == tables.STREAM_OPTIONS and note.first == "n":
+            had = False
+        elif note.slot == tables.INCLUDE_USAGE and note.first != "n":
+            had = note.first == "t"
+    return had

@@ -4,21 +4,19 @@ A caller's key makes one job, however often and from however many threads it com
 answered from what its key holds: it is not judged again, and no limit counts it.
 """
 
-import hashlib
-import json
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 from uuid import UUID
 
 from foreman.adapters.webhook import check_receiver_url
-from foreman.core.bodies import without
+from foreman.core.fingerprint import fingerprint
 from foreman.core.queues import JobClass, Wakeup, class_queue
-from foreman.core.reshape import with_one_size
+from foreman.core.reshape import residency_for, with_one_size
 from foreman.errors import ForemanError, SecretUnreadable, ServerBusy, ShuttingDown
 from foreman.ids import new_id
-from foreman.refusals import KeyReused, Unprocessable
+from foreman.refusals import KeyReused
 from foreman.runtime import WebRuntime
 from foreman.services.judge import Judge
 from foreman.services.limits import check_room
@@ -37,7 +35,7 @@ class Ask:
     """What a caller asks for; `ttl_s` is until the start, `deadline_s` until the end."""
 
     endpoint: str
-    request: dict[str, Any] = field(repr=False)
+    request: bytes = field(repr=False)  # the body for that route, as the caller wrote it
     job_class: JobClass = JobClass.BATCH
     ttl_s: float | None = None
     deadline_s: float | None = None
@@ -82,12 +80,11 @@ Outcome = New | Replayed | ForemanError
 
 def prepare(runtime: WebRuntime, ask: Ask, judge: Judge) -> Prepared:
     """The job that would be accepted; Unprocessable names what is wrong with it."""
-    # Whether the target streams its answer is foreman's affair: nobody listens.
-    body, request = _json(without(ask.request, "stream")), ask.request
-    reshaped = with_one_size(body, ask.endpoint, num_ctx=runtime.settings.num_ctx)
-    if reshaped.change:
-        body, request = reshaped.body, json.loads(reshaped.body)
-    residency = judge.residency(request, ask.endpoint, ask.target)
+    num_ctx = runtime.settings.num_ctx
+    looked = judge.look(ask.request, ask.endpoint)
+    model = judge.model(looked, ask.target)
+    sent = with_one_size(ask.request, ask.endpoint, looked.places, num_ctx=num_ctx)
+    residency = residency_for(model, looked, sent, num_ctx=num_ctx)
     check_room(runtime, residency.queue, residency.model)
     job = AcceptedJob(
         id=new_id(),
@@ -96,7 +93,7 @@ def prepare(runtime: WebRuntime, ask: Ask, judge: Judge) -> Prepared:
         queue=residency.queue,
         job_class=ask.job_class,
         max_attempts=ask.max_attempts or runtime.settings.max_attempts,
-        body=body,
+        body=sent.body,
         headers=HEADERS,
         pinned_target=ask.target,
         client=ask.client,
@@ -105,7 +102,7 @@ def prepare(runtime: WebRuntime, ask: Ask, judge: Judge) -> Prepared:
         ttl_s=ask.ttl_s,
         deadline_s=ask.deadline_s,
         key=ask.key,
-        fingerprint=_fingerprint(ask) if ask.key else None,
+        fingerprint=_fingerprint(runtime, ask) if ask.key else None,
     )
     return Prepared(job, _hook(runtime, ask, job.id))
 
@@ -120,7 +117,7 @@ def held(runtime: WebRuntime, keys: Sequence[str]) -> dict[str, KeyHolder]:
 
 def repeat(runtime: WebRuntime, ask: Ask, holder: KeyHolder) -> Replayed:
     """The job of an ask whose key is held; KeyReused when another request made that."""
-    if holder.fingerprint != _fingerprint(ask):
+    if holder.fingerprint != _fingerprint(runtime, ask):
         raise _key_reused()
     return _replayed(runtime, holder, shows_secret=ask.webhook_secret is None)
 
@@ -203,18 +200,8 @@ def _replayed(runtime: WebRuntime, holder: KeyHolder, *, shows_secret: bool) -> 
         return Replayed(holder.job_id, None)
 
 
-def _json(value: object, *, sort_keys: bool = False) -> bytes:
-    try:
-        text = json.dumps(
-            value, allow_nan=False, ensure_ascii=False, sort_keys=sort_keys, separators=(",", ":")
-        )
-    except ValueError as exc:
-        raise Unprocessable("a number is too large for JSON", field="request") from exc
-    return text.encode()
-
-
-def _fingerprint(ask: Ask) -> bytes:
-    """SHA-256 of all that was asked for, the same whatever the order of its keys."""
-    asked = asdict(ask)
-    del asked["key"]
-    return hashlib.sha256(_json(asked, sort_keys=True)).digest()
+def _fingerprint(runtime: WebRuntime, ask: Ask) -> bytes:
+    """SHA-256 of all that was asked for but the key."""
+    asked = {each.name: getattr(ask, each.name) for each in fields(ask)}
+    del asked["key"], asked["request"]
+    return runtime.turns.run(fingerprint(ask.request, asked), len(ask.request))

@@ -7,10 +7,10 @@ import threading
 from collections import Counter
 
 from foreman.adapters.target import TargetRequest
-from foreman.core.bodies import look, named_model
+from foreman.core.bodies import look
 from foreman.core.embedding import pick_target
 from foreman.core.queues import canonical_name, residency_of
-from foreman.core.surface import Dialect, Route
+from foreman.core.surface import Route
 from foreman.errors import BypassFull, ClientLeft, TargetUnreachable
 from foreman.runtime import WebRuntime
 from foreman.services.answer import Answer
@@ -141,10 +141,9 @@ def _model_of(route: Route, body: bytes) -> tuple[str, bool]:
 
     One with runner options is not: a load without them would make Ollama load it anew.
     """
-    reads_options = route.dialect is Dialect.OLLAMA
-    looked = look(body, streams_by_default=False, has_options=reads_options)
+    looked = look(body, route.path)
     if looked is None:
-        return canonical_name(named_model(body)) or "", False
+        return "", False
     model = canonical_name(looked.model) or ""
     has_options = bool(residency_of(model, looked.runner_options).options)
     return model, bool(model) and not (has_options or looked.is_unload)

@@ -1,6 +1,5 @@
 """The sink of an asynchronous run: the answer is gathered, and becomes the job's artifacts."""
 
-import json
 import time
 from dataclasses import replace
 
@@ -14,7 +13,7 @@ from foreman.core.gather.whole import WholeGathering
 from foreman.core.recording import Recording
 from foreman.core.stream_request import StreamRequest, stream_request
 from foreman.core.target_words import error_words
-from foreman.errors import RequestRefused, TargetFailed, TargetRefused
+from foreman.errors import TargetFailed, TargetRefused
 from foreman.services.sink import Outcome
 from foreman.store.artifacts import RESULT
 from foreman.store.produced import Produced
@@ -43,12 +42,8 @@ class CollectedSink:
         return self._gathering.pieces or None
 
     def ask(self, body: bytes) -> StreamRequest:
-        try:
-            request = json.loads(body)
-        except (ValueError, RecursionError) as exc:
-            raise RequestRefused("the request is no JSON that can be read") from exc
         self._asked_at = time.monotonic()
-        return stream_request(self._claim.endpoint, request)
+        return stream_request(self._claim.endpoint, body)
 
     def begin(self, head: Head) -> None:
         self._head = head

@@ -10,13 +10,13 @@
 
 import json
 from contextlib import suppress
-from typing import Any
 
 from foreman.adapters.catalog import Placement
 from foreman.adapters.target import TargetRequest
 from foreman.core import headers as header_rules
-from foreman.core.bodies import Look, look_at
-from foreman.core.queues import Residency, canonical_name, is_cloud_name, residency_of
+from foreman.core.bodies import Look, read
+from foreman.core.queues import canonical_name, is_cloud_name
+from foreman.core.reading.scan import Unreadable
 from foreman.errors import ForemanError, TargetError
 from foreman.refusals import InvalidModel, ModelNotFound, RemoteModel, Unprocessable
 from foreman.runtime import WebRuntime
@@ -32,16 +32,15 @@ class Judge:
         self._runtime = runtime
         self._verdicts: dict[tuple[str, str | None], str | ForemanError] = {}
 
-    def residency(self, request: dict[str, Any], endpoint: str, target: str | None) -> Residency:
-        """The residency that the request needs; Unprocessable when it cannot have one."""
-        # The routes below /v1 read no runner options.
-        looked = look_at(request, has_options=endpoint.startswith("/api/"))
-        if looked is None:
-            raise _unreadable(request)
-        model, num_ctx = self._model(looked, target), self._runtime.settings.num_ctx
-        return residency_of(model, looked.runner_options, num_ctx=num_ctx)
+    def look(self, request: bytes, endpoint: str) -> Look:
+        """What the request asks for; Unprocessable when Ollama would not accept it."""
+        try:
+            return self._runtime.turns.run(read(request, endpoint), len(request))
+        except Unreadable as exc:
+            raise _unreadable(exc) from exc
 
-    def _model(self, looked: Look, target: str | None) -> str:
+    def model(self, looked: Look, target: str | None) -> str:
+        """The canonical model that the request names; Unprocessable when it cannot have it."""
         asked = (looked.model, target)
         if asked not in self._verdicts:
             try:
@@ -94,11 +93,11 @@ class Judge:
         return f"model '{model}' not found"
 
 
-def _unreadable(request: dict[str, Any]) -> Unprocessable:
-    folded = {key.lower(): value for key, value in request.items()}
-    if not isinstance(folded.get("options") or {}, dict):
-        return Unprocessable("options must be an object", field="request.options")
-    return InvalidModel("the request names no model", field=FIELD)
+def _unreadable(error: Unreadable) -> Unprocessable:
+    if error.field == "model":
+        return InvalidModel(str(error), field=FIELD)
+    field = f"request.{error.field}" if error.field else "request"
+    return Unprocessable(f"{field}: {error}", field=field)
 
 
 def _quoted(name: str) -> str:

@@ -19,7 +19,7 @@ from foreman.adapters.target import Call, TargetRequest
 from foreman.config import Settings
 from foreman.core import headers as header_rules
 from foreman.core.frames import Head
-from foreman.core.reshape import Reshaped, kept_loaded, unloads_after
+from foreman.core.reshape import Reshaped, kept_loaded, unloading
 from foreman.core.states import Phase
 from foreman.errors import (
     DeadlinePassed,
@@ -230,12 +230,12 @@ class Runner:
     def _body(self, run: Run) -> Reshaped:
         """The request to send; an unload is left out of it while more of the residency waits."""
         claim = run.claim
-        run.unloads_after = unloads_after(claim.body, claim.endpoint)
-        is_kept = run.unloads_after and self._runtime.settings.keep_loaded
-        if is_kept and self._residence.has_more(claim.queue):
-            kept = kept_loaded(claim.body, claim.endpoint)
-            run.unloads_after = not kept.change
-            return kept
+        looked = unloading(claim.body, claim.endpoint)
+        if looked is None:
+            return Reshaped(claim.body)
+        if self._runtime.settings.keep_loaded and self._residence.has_more(claim.queue):
+            return kept_loaded(claim.body, looked)
+        run.unloads_after = True
         return Reshaped(claim.body)
 
 

@@ -1,14 +1,16 @@
 """Place a generation request and accept it as a job, or say which target to ask instead.
 
-When in doubt, the target is asked: what foreman cannot place gets the target's own answer.
+When in doubt, the target is asked: what foreman cannot place gets the target's own answer. It may
+still be a generation, so that such requests are bounded like embeddings (`direct`).
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from uuid import UUID
 
 from foreman.adapters.inbox import Mailbox
 from foreman.core import headers as header_rules
-from foreman.core.bodies import Look, look
+from foreman.core.bodies import Look, read
 from foreman.core.frames import Headers
 from foreman.core.queues import (
     Residency,
@@ -16,19 +18,20 @@ from foreman.core.queues import (
     canonical_name,
     class_queue,
     is_cloud_name,
-    residency_of,
 )
-from foreman.core.reshape import Reshaped, with_one_size
+from foreman.core.reading.scan import Unreadable
+from foreman.core.reshape import Reshaped, residency_for, with_one_size
 from foreman.core.states import Source
-from foreman.core.surface import Dialect, Route
+from foreman.core.surface import Route
 from foreman.errors import NoLiveTarget, RequestRefused, ServerBusy, ShuttingDown
 from foreman.ids import new_id
 from foreman.runtime import WebRuntime
 from foreman.services.limits import check_room
 from foreman.store import jobs
+from foreman.turns import Turns
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Request:
     """A client's request, as it came."""
 
@@ -38,6 +41,22 @@ class Request:
     query: str
     headers: Headers
     body: bytes = field(repr=False)
+    turns: Turns = field(repr=False)
+
+    @cached_property
+    def look(self) -> Look | None:
+        """What its body asks for; None when Ollama would not accept it. It is read once."""
+        reading = read(
+            self.body,
+            self.route.path,
+            content_type=header_rules.find(self.headers, "content-type") or "",
+            content_encoding=header_rules.find(self.headers, "content-encoding") or "",
+            query=self.query,
+        )
+        try:
+            return self.turns.run(reading, len(self.body))
+        except Unreadable:
+            return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +74,7 @@ class Direct:
     """The request needs no slot, or cannot be placed: this target answers it."""
 
     target: str
+    needs_place: bool = True  # it might make the target work
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,22 +90,25 @@ class Ticket:
 
 def place(runtime: WebRuntime, request: Request) -> Queued | Direct:
     """Say how a generation request is served."""
-    num_ctx = runtime.settings.num_ctx
-    sent = with_one_size(request.body, request.route.path, num_ctx=num_ctx)
-    looked = _look(request, sent.body)
-    pinned = _pinned(runtime, request)
-    if looked is None or is_cloud_name(looked.model):
+    pinned, looked = _pinned(runtime, request), request.look
+    if looked is None:
         return Direct(pinned or any_target(runtime))
+    if is_cloud_name(looked.model):
+        return Direct(pinned or any_target(runtime), needs_place=False)
     model = canonical_name(looked.model)
     found = runtime.catalog.find(model) if model else None
     if model is None or found is None:
         return Direct(pinned or any_target(runtime))
     targets = found.targets if pinned is None else (pinned,)
-    if looked.is_unload or found.is_remote or targets[0] not in found.targets:
+    if looked.is_unload or found.is_remote:
+        return Direct(targets[0], needs_place=False)
+    if targets[0] not in found.targets:
         return Direct(targets[0])
     if runtime.live_targets.isdisjoint(targets):
         raise NoLiveTarget
-    residency = residency_of(model, looked.runner_options, num_ctx=num_ctx)
+    num_ctx = runtime.settings.num_ctx
+    sent = with_one_size(request.body, request.route.path, looked.places, num_ctx=num_ctx)
+    residency = residency_for(model, looked, sent, num_ctx=num_ctx)
     return Queued(residency, looked.streams, sent, pinned)
 
 
@@ -96,16 +119,6 @@ def _pinned(runtime: WebRuntime, request: Request) -> str | None:
         known = ", ".join(runtime.targets)
         raise RequestRefused(f"{header_rules.TARGET} names no target; there are: {known}")
     return wanted
-
-
-def _look(request: Request, body: bytes) -> Look | None:
-    return look(
-        body,
-        streams_by_default=request.route.streams_by_default,
-        has_options=request.route.dialect is Dialect.OLLAMA,
-        content_type=header_rules.find(request.headers, "content-type") or "",
-        content_encoding=header_rules.find(request.headers, "content-encoding") or "",
-    )
 
 
 def any_target(runtime: WebRuntime) -> str:

@@ -17,13 +17,13 @@ from foreman.core.bodies import look
 from foreman.core.drain import Decision
 from foreman.core.queues import Residency, residency_of
 from foreman.core.states import Phase
-from foreman.core.surface import Dialect, dialect_of
 from foreman.errors import (
     DatabaseUnavailable,
     Defect,
     ForemanError,
     LoadFailed,
     LoadRefused,
+    RequestRefused,
     TargetError,
     WorkerLost,
 )
@@ -245,11 +245,13 @@ class Visit:
 def _residency(claim: runs.Claim) -> Residency:
     """The residency of a claimed job, read again from its body."""
     headers = dict((name.lower(), value) for name, value in claim.headers)
-    looked = look(
-        claim.body,
-        streams_by_default=True,
-        has_options=dialect_of(claim.endpoint) is Dialect.OLLAMA,
-        content_type=headers.get("content-type", ""),
-        content_encoding=headers.get("content-encoding", ""),
-    )
+    try:
+        looked = look(
+            claim.body,
+            claim.endpoint,
+            content_type=headers.get("content-type", ""),
+            content_encoding=headers.get("content-encoding", ""),
+        )
+    except RequestRefused:  # an earlier version accepted the job: the target answers it
+        looked = None
     return residency_of(claim.model, looked.runner_options if looked else {})

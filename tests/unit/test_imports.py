@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 FILE_LIMIT, FUNCTION_LIMIT = 300, 50
 
 LOWEST = {"errors", "refusals", "connection_settings", "config", "parsing", "logs", "ids", "core"}
+LOWEST |= {"turns"}
 BELOW_RUNTIME = LOWEST | {"store", "adapters"}
 BELOW_SERVICES = BELOW_RUNTIME | {"runtime"}
 BELOW_API = BELOW_SERVICES | {"services"}
@@ -30,6 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "config": {"errors", "parsing", "connection_settings", "core"},
     "logs": set(),
     "ids": set(),
+    "turns": {"errors"},
     "core": {"errors", "refusals"},
     "simulation": LOWEST,
     "embedded": LOWEST - {"core"},

@@ -53,8 +53,7 @@ def test_what_is_asked_for_is_what_the_row_says(caller: Caller, store: Store) ->
     assert (row["expires_at"] - row["created_at"]).total_seconds() == 60
     assert (row["deadline_at"] - row["created_at"]).total_seconds() == 90.5
     payload = store.sql("SELECT * FROM payloads")[0]
-    stored = json.loads(bytes(payload["body"]))
-    assert stored == {key: value for key, value in request.items() if key != "stream"}
+    assert json.loads(bytes(payload["body"])) == request
     assert payload["headers"] == [["Content-Type", "application/json"]]
     assert store.events(row["id"]) == [(1, "queued", 0)]
 
@@ -119,14 +118,64 @@ def test_what_cannot_be_accepted_is_refused_and_named(
         (b"[" * 100_000, 400),
         (b"[]", 422),
         (b"5", 422),
-        (b'{"endpoint":"/api/chat","request":{"model":"chain-a","seed":1e999}}', 422),
+        (b'{"endpoint":"/api/chat","request":{"model":"chain-a","options":{"seed":1e999}}}', 422),
+        (b'{"endpoint":"/api/chat","request":{"model":"chain-a","options":{"seed":1e300}}}', 400),
         (b'{"endpoint":"/api/chat","request":{"model":"chain-a","seed":NaN}}', 422),
-        (b'{"endpoint":"/api/chat","request":{"model":"\\ud800"}}', 400),
+        (b'{"endpoint":"/api/chat","request":{"model":"\\ud800"}}', 422),
+        (b'{"endpoint":"/api/chat","request":{"model":"chain-a"},"metadata":{"a":"\\ud800"}}', 400),
+        (b'{"endpoint":"/api/chat","request":{"model":"chain-a"}} x', 400),
+        (b'{"endpoint":"/api/chat","request":{"model":"chain-a","messages":5}}', 422),
+        (b'{"endpoint":"/api/chat","request":{"model":"chain-a","keep_alive":"soon"}}', 422),
+        (
+            b'{"endpoint":"/api/chat","request":{"model":"chain-a"},"m":"' + b"x" * 70_000 + b'"}',
+            413,
+        ),
         (b'{"a": "' + b"x" * 2**20 + b'"}', 413),
     ],
 )
 def test_a_body_that_is_no_job_is_a_problem(caller: Caller, body: bytes, status: int) -> None:
     assert problem_of(caller.post("/jobs", body))[0] == status
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b'{"model":"chain-a","messages":[{"role":"user","content":"a\\ud83d b"}]}',
+        b'{"model":"chain-a","messages":[{"role":"user","content":"a\xff b"}]}',
+        b'{ "model" : "chain-a" , "seed" : 1e999 }',
+        b'{"MODEL":"chain-a","model":null,"x":%b}' % (b"9" * 5000),
+        b'{"model":"chain-a","x":%b}' % (b"[" * 3000 + b"]" * 3000),
+    ],
+)
+@pytest.mark.parametrize("headers", [{}, {"Idempotency_Key": "k"}])
+def test_what_its_route_accepts_is_accepted_as_a_job_and_kept_byte_for_byte(
+    caller: Caller, store: Store, request_: bytes, headers: dict[str, str]
+) -> None:
+    body = b'{"endpoint":"/api/chat", "request": %b , "max_attempts":2}' % request_
+
+    answers = [caller.post("/jobs", body, **headers) for _ in range(2)]
+
+    assert {each.status_code for each in answers} == {202}
+    assert len({each.json["id"] for each in answers}) == (1 if headers else 2)
+    stored = {bytes(row["body"]) for row in store.sql("SELECT body FROM payloads")}
+    assert stored == {request_}
+
+
+def test_the_last_request_of_several_counts(caller: Caller, store: Store) -> None:
+    first, last = b'{"model":"not-here"}', b'{"model":"chain-a"}'
+    body = b'{"request":%b,"endpoint":"/api/chat","request":%b}' % (first, last)
+
+    assert caller.post("/jobs", body).status_code == 202
+    assert [bytes(row["body"]) for row in store.sql("SELECT body FROM payloads")] == [last]
+
+
+def test_a_long_request_is_the_same_only_byte_by_byte(caller: Caller) -> None:
+    text = json.dumps(ask(request={"model": "chain-a", "prompt": "x" * 100_000}))
+
+    def post(body: str) -> int:
+        return caller.post("/jobs", body.encode(), Idempotency_Key="k").status_code
+
+    assert [post(text), post(text), post(text.replace("chain-a", "chain-a "))] == [202, 202, 422]
 
 
 def test_a_model_that_no_target_has_is_refused_in_the_targets_own_words(caller: Caller) -> None:

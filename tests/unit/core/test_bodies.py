@@ -7,24 +7,36 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from foreman.core.bodies import Look, look, named_model
+from foreman.core import bodies
+from foreman.core.bodies import Look, finished, look
+from foreman.errors import RequestRefused
+
+CHAT, GENERATE, V1_CHAT = "/api/chat", "/api/generate", "/v1/chat/completions"
+NATIVE = [CHAT, GENERATE]
 
 
-def read(body: bytes | dict[str, Any], *, streams_by_default: bool = True) -> Look | None:
+def read(body: bytes | dict[str, Any], endpoint: str = CHAT) -> Look | None:
     given = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return look(given, streams_by_default=streams_by_default)
+    return look(given, endpoint)
 
 
 def streams(body: bytes | dict[str, Any], *, by_default: bool = True) -> bool:
-    looked = read(body, streams_by_default=by_default)
+    looked = read(body, CHAT if by_default else V1_CHAT)
     assert looked
     return looked.streams
 
 
 def is_unload(**fields: Any) -> bool:
-    looked = read({"model": "m"} | fields)
-    assert looked
-    return looked.is_unload
+    """Whether it is one on both routes that unload."""
+    looked = [read({"model": "m"} | fields, endpoint) for endpoint in NATIVE]
+    assert all(looked)
+    answers = {each.is_unload for each in looked if each}
+    assert len(answers) == 1
+    return answers.pop()
+
+
+def named_model(body: bytes) -> str:
+    return finished(bodies.named_model(body))
 
 
 def test_the_model_is_what_the_client_wrote() -> None:
@@ -129,11 +141,14 @@ def test_no_work_and_a_keep_alive_of_zero_is_an_unload(keep_alive: float | str) 
     assert is_unload(keep_alive=keep_alive, prompt=None, messages=None)
 
 
-@pytest.mark.parametrize(
-    "keep_alive", [None, 5, -1, "5m", "-1m", "24h", 0.5, "", "abc", True, False]
-)
+@pytest.mark.parametrize("keep_alive", [None, 5, -1, "5m", "-1m", "24h", 0.5])
 def test_no_work_and_any_other_keep_alive_is_a_load(keep_alive: Any) -> None:
     assert not is_unload(keep_alive=keep_alive)
+
+
+@pytest.mark.parametrize("keep_alive", ["", "abc", "300", "-1", True, False, [], {}])
+def test_a_keep_alive_that_is_no_duration_is_for_the_target_to_answer(keep_alive: Any) -> None:
+    assert read({"model": "m", "keep_alive": keep_alive}) is None
 
 
 def test_no_work_without_a_keep_alive_is_a_load() -> None:
@@ -141,25 +156,41 @@ def test_no_work_without_a_keep_alive_is_a_load() -> None:
 
 
 @pytest.mark.parametrize(
-    "work", [{"prompt": "hi"}, {"messages": [{"role": "user", "content": "hi"}]}]
+    ("endpoint", "work"),
+    [
+        (GENERATE, {"prompt": "hi"}),
+        (CHAT, {"messages": [{"role": "user", "content": "hi"}]}),
+    ],
 )
-def test_work_with_a_keep_alive_of_zero_is_work(work: dict[str, Any]) -> None:
-    looked = read({"model": "m", "keep_alive": 0} | work)
+def test_work_with_a_keep_alive_of_zero_is_work(endpoint: str, work: dict[str, Any]) -> None:
+    looked = read({"model": "m", "keep_alive": 0} | work, endpoint)
 
     assert looked == Look("m", streams=True, unloads_after=True)
 
 
-@pytest.mark.parametrize("keep_alive", [None, 5, -1, "5m", "abc", True])
+@pytest.mark.parametrize(
+    ("endpoint", "other"), [(CHAT, {"prompt": "hi"}), (GENERATE, {"messages": [{"role": "user"}]})]
+)
+def test_what_is_work_on_another_route_is_none_on_this(
+    endpoint: str, other: dict[str, Any]
+) -> None:
+    looked = read({"model": "m", "keep_alive": 0} | other, endpoint)
+
+    assert looked == Look("m", streams=True, is_unload=True)
+
+
+@pytest.mark.parametrize("keep_alive", [None, 5, -1, "5m"])
 def test_work_with_any_other_keep_alive_leaves_the_model_loaded(keep_alive: Any) -> None:
-    looked = read({"model": "m", "prompt": "hi", "keep_alive": keep_alive})
+    looked = read({"model": "m", "prompt": "hi", "keep_alive": keep_alive}, GENERATE)
 
     assert looked == Look("m", streams=True)
 
 
-def test_below_v1_a_keep_alive_is_not_read() -> None:
-    body = b'{"model":"m","messages":[{}],"keep_alive":0}'
+@pytest.mark.parametrize("work", [b"", b',"messages":[{}]', b',"messages":[]'])
+def test_below_v1_a_keep_alive_is_not_read(work: bytes) -> None:
+    body = b'{"model":"m","keep_alive":0%b}' % work
 
-    assert look(body, streams_by_default=False, has_options=False) == Look("m", streams=False)
+    assert read(body, V1_CHAT) == Look("m", streams=False)
 
 
 def test_older_clients_name_the_model_by_name() -> None:
@@ -197,11 +228,12 @@ encodings = st.sampled_from(["", "zstd", "gzip"])
 def test_no_body_and_no_header_breaks_the_look(
     body: bytes, content_type: str, encoding: str
 ) -> None:
-    looked = look(
-        body, streams_by_default=True, content_type=content_type, content_encoding=encoding
-    )
-
-    assert looked is None or looked.model
+    for endpoint in (CHAT, V1_CHAT, bodies.TRANSCRIPTIONS):
+        try:
+            looked = look(body, endpoint, content_type=content_type, content_encoding=encoding)
+        except RequestRefused:
+            continue
+        assert looked is None or looked.model
     assert isinstance(named_model(body), str)
 
 

@@ -5,7 +5,8 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foreman.core.bodies import ZSTD_LIMIT_BYTES, Look, look
+from foreman.core.bodies import TRANSCRIPTIONS, Look, look
+from foreman.core.reading.packed import SIZE_LIMIT_BYTES
 
 FORM = "multipart/form-data; boundary=edge"
 
@@ -18,11 +19,11 @@ def part(name: str, value: bytes, *, filename: str = "") -> bytes:
 
 def form(*parts: bytes, content_type: str = FORM) -> Look | None:
     body = b"".join(parts) + b"--edge--\r\n"
-    return look(body, streams_by_default=False, content_type=content_type)
+    return look(body, TRANSCRIPTIONS, content_type=content_type)
 
 
 def packed(body: bytes) -> Look | None:
-    return look(body, streams_by_default=False, content_encoding="zstd")
+    return look(body, "/v1/chat/completions", content_encoding="zstd")
 
 
 def zstd(body: bytes) -> bytes:
@@ -79,7 +80,7 @@ def test_the_bytes_of_a_file_do_not_matter(audio: bytes) -> None:
 def test_a_form_that_is_cut_short_breaks_nothing(cut: int) -> None:
     whole = part("file", b"RIFF", filename="a.wav") + part("model", b"m") + b"--edge--\r\n"
 
-    looked = look(whole[:cut], streams_by_default=False, content_type=FORM)
+    looked = look(whole[:cut], TRANSCRIPTIONS, content_type=FORM)
 
     assert looked in (None, Look("m", streams=False))
 
@@ -101,14 +102,41 @@ def test_a_body_that_cannot_be_unpacked_cannot_be_placed(body: bytes) -> None:
 
 def test_a_packed_body_may_have_twenty_mib() -> None:
     body = b'{"model":"m","x":"'
-    largest = body + b" " * (ZSTD_LIMIT_BYTES - len(body) - 2) + b'"}'
+    largest = body + b" " * (SIZE_LIMIT_BYTES - len(body) - 2) + b'"}'
 
     assert len(largest) == 20 * 1024 * 1024
     assert packed(zstd(largest)) == Look("m", streams=False)
 
 
 def test_a_packed_body_over_twenty_mib_cannot_be_placed() -> None:
-    bomb = zstd(b'{"model":"m"}' + b" " * ZSTD_LIMIT_BYTES)
+    bomb = zstd(b'{"model":"m"}' + b" " * SIZE_LIMIT_BYTES)
 
     assert len(bomb) < 10_000
     assert packed(bomb) is None
+
+
+@given(cut=st.integers(1, 60))
+def test_a_packed_body_that_is_cut_short_cannot_be_placed(cut: int) -> None:
+    whole = zstd(
+        b'{"model":"m","x":"%b"}' % bytes(range(32, 127)).replace(b'"', b"").replace(b"\\", b"")
+    )
+
+    assert packed(whole) == Look("m", streams=False)
+    assert packed(whole[:-cut]) is None
+
+
+def test_what_follows_the_frames_of_a_packed_body_must_be_one() -> None:
+    assert packed(zstd(b'{"model":"m"}') + b"{}") is None
+
+
+@pytest.mark.parametrize("encoding", ["ZSTD", "zstd, gzip", "gzip", ""])
+def test_only_the_one_spelling_that_ollama_knows_is_unpacked(encoding: str) -> None:
+    body = b'{"model":"m"}'
+
+    assert look(body, "/v1/messages", content_encoding=encoding) == Look("m", streams=False)
+    assert look(zstd(body), "/v1/messages", content_encoding=encoding) is None
+
+
+@pytest.mark.parametrize("endpoint", ["/api/chat", "/api/generate", "/api/embed"])
+def test_the_native_routes_unpack_nothing(endpoint: str) -> None:
+    assert look(zstd(b'{"model":"m"}'), endpoint, content_encoding="zstd") is None

@@ -18,7 +18,7 @@ RELOADING = [
 
 def residency(**body: Any) -> Residency:
     """The residency of a request body, as the web process finds it."""
-    looked = look(json.dumps({"model": "m"} | body).encode(), streams_by_default=True)
+    looked = look(json.dumps({"model": "m"} | body).encode(), "/api/chat")
     assert looked
     model = canonical_name(looked.model)
     assert model
@@ -65,7 +65,7 @@ def test_the_order_of_the_options_does_not_matter() -> None:
 
 def test_the_same_number_in_another_spelling_is_the_same_residency() -> None:
     spelled = [
-        look(b'{"model":"m","options":{"num_ctx":%b}}' % number, streams_by_default=True)
+        look(b'{"model":"m","options":{"num_ctx":%b}}' % number, "/api/chat")
         for number in (b"4096", b"4096.0", b"4.096e3")
     ]
 

@@ -1,0 +1,47 @@
+"""Read large bodies while other requests go on: a step, then everybody else's turn.
+
+What reads is pure and stops by itself after a bounded amount of work; here it is run to its end.
+"""
+
+import threading
+import time
+from collections.abc import Generator
+from typing import TypeVar
+
+from foreman.errors import ServerBusy
+
+T = TypeVar("T")
+
+# A smaller body is read within some milliseconds: it waits for no place.
+SMALL_BYTES = 64 * 1024
+PLACES = 2
+WAIT_S = 30.0
+
+
+class Turns:
+    """The places for large bodies of one web process: each costs the others a step at a time."""
+
+    def __init__(self, *, places: int = PLACES, wait_s: float = WAIT_S) -> None:
+        self._places = threading.BoundedSemaphore(places)
+        self._wait_s = wait_s
+
+    def run(self, steps: Generator[None, None, T], size_bytes: int) -> T:
+        """The end of these steps; ServerBusy when too many large bodies are being read."""
+        if size_bytes <= SMALL_BYTES:
+            return _run(steps)
+        if not self._places.acquire(timeout=self._wait_s):
+            raise ServerBusy("server busy, please try again: too many large requests at once")
+        try:
+            return _run(steps)
+        finally:
+            self._places.release()
+
+
+def _run(steps: Generator[None, None, T]) -> T:
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            value: T = end.value
+            return value
+        time.sleep(0)  # under gevent: the others' turn
