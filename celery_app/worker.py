@@ -45,6 +45,7 @@ class Worker:
         self._has_ended = threading.Event()
         catalog = self.runtime.catalog
         self._start("beat", lambda: self.keeper.beat_every_s, self.keeper.beat)
+        self._start("runs", lambda: self.keeper.renew_every_s, self.keeper.renew_runs)
         self._start("bounds", lambda: CHECK_EVERY_S, self._check_bounds)
         self._start("lists", lambda: catalog.refresh_every_s, catalog.refresh)
         self._start("health", lambda: TEND_EVERY_S, self._tend)

@@ -29,6 +29,7 @@ from foreman.parsing import TargetSpec
 
 CONNECT_LIMIT_S = 5.0
 READ_SIZE = 64 * 1024
+PIECE_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,16 @@ class TargetRequest:
     path: str
     query: str = ""
     headers: Headers = field(default_factory=list)
-    body: bytes | Iterable[bytes] | None = field(default=None, repr=False)
+    body: bytes | Iterable[bytes | memoryview] | None = field(default=None, repr=False)
     body_size: int | None = None  # of pieces: Content-Length, or None to send them chunked
+
+
+def pieces_of(parts: list[bytes | memoryview]) -> Iterator[memoryview]:
+    """A body to send, whose parts are taken from the list and freed as they go out."""
+    while parts:
+        part = memoryview(parts.pop(0))
+        for at in range(0, len(part), PIECE_BYTES):
+            yield part[at : at + PIECE_BYTES]
 
 
 class TargetClient:

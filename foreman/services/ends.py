@@ -95,8 +95,6 @@ class Ends:
             is_newest = not artifacts or keep_artifacts(
                 connection, claim.job_id, claim.fence, artifacts
             )
-            if not is_newest:
-                return False
             end = partial(
                 runs.finish_run,
                 connection,
@@ -106,11 +104,13 @@ class Ends:
                 response_bytes=outcome.response_bytes,
                 usage=outcome.usage,
             )
-            has_ended = end(state, failure=failure)
-            if has_ended or state is not JobState.FAILED:
-                return has_ended
-            # Fenced off, and then this does nothing, or somebody has asked to cancel it.
-            return end(JobState.CANCELLED, failure=_CANCELLED)
+            has_ended = is_newest and end(state, failure=failure)
+            if is_newest and not has_ended and state is JobState.FAILED:
+                # Fenced off, and then this does nothing, or somebody has asked to cancel it.
+                has_ended = end(JobState.CANCELLED, failure=_CANCELLED)
+            if artifacts and not has_ended:
+                connection.rollback()
+            return has_ended
 
 
 def _failure(error: ForemanError) -> Failure:

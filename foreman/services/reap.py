@@ -24,7 +24,7 @@ def reap(runtime: RelayRuntime) -> list[upkeep.Reaped]:
     with runtime.database.transaction() as connection:
         reaped = upkeep.reap_abandoned(connection, web_silence_s=runtime.settings.web_silence_s)
         reaped += upkeep.reap_expired(connection)
-        reaped += upkeep.reap_stalled(connection)
+        reaped += upkeep.reap_stalled(connection, grace_s=runtime.settings.lease_s)
         targets.forget_webs(connection, silence_s=FORGET_WEBS_AFTER_S)
     for job in reaped:
         log.warning(

@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Protocol
 from uuid import UUID
 
-from foreman.adapters.target import Call, TargetRequest
+from foreman.adapters.target import Call
 from foreman.config import Settings
 from foreman.core import headers as header_rules
 from foreman.core.frames import Head
@@ -31,6 +32,7 @@ from foreman.errors import (
 )
 from foreman.logs import about_job
 from foreman.runtime import WorkerRuntime
+from foreman.services.asking import Asked, ask, with_body
 from foreman.services.collecting import CollectedSink
 from foreman.services.ends import Ends
 from foreman.services.sink import Outcome, Sink
@@ -198,8 +200,9 @@ class Runner:
         try:
             if run.stopped_by is not None:
                 raise run.stopped_by
+            run.claim = with_body(self._runtime.database, run.claim)
             self._residence.await_loaded(run)
-            _pump(run, self._body(run), self._runtime.settings)
+            _pump(run, self._asked(run), self._runtime.settings)
             outcome = run.sink.finish()
         except ForemanError as error:
             cause = run.stopped_by or error
@@ -227,8 +230,14 @@ class Runner:
         self._residence.note_end(run, error)
         run.on_rest()
 
+    def _asked(self, run: Run) -> Asked:
+        """The request to send; it alone holds the body from now on."""
+        asked = ask(run.claim, self._body(run), run.sink)
+        run.claim = replace(run.claim, body=b"")
+        return asked
+
     def _body(self, run: Run) -> Reshaped:
-        """The request to send; an unload is left out of it while more of the residency waits."""
+        """The body to send; an unload is left out of it while more of the residency waits."""
         claim = run.claim
         looked = unloading(claim.body, claim.endpoint)
         if looked is None:
@@ -261,18 +270,15 @@ def _stopped_at_deadline(run: Run) -> Iterator[None]:
         timer.cancel()
 
 
-def _pump(run: Run, wanted: Reshaped, settings: Settings) -> None:
+def _pump(run: Run, asked: Asked, settings: Settings) -> None:
     """Send the request, hand on what comes back."""
-    claim, sink = run.claim, run.sink
-    asked = sink.ask(wanted.body)
+    sink = run.sink
     # An answer that is made whole before it is sent is silent for as long as the job takes.
     # The job's own limit comes first, and says nothing about the target.
     whole_s = settings.job_timeout_s + settings.lease_s
     first_byte_s = settings.first_byte_s if asked.streams else whole_s
-    headers = [*claim.headers, (header_rules.JOB_ID, str(claim.job_id))]
-    request = TargetRequest("POST", claim.endpoint, claim.query, headers, asked.body)
-    head = run.call.send(request, on_sent=run.on_sent, first_byte_s=first_byte_s)
-    sink.begin(Head(head.status, header_rules.with_change(head.headers, wanted.change)))
+    head = run.call.send(asked.request, on_sent=run.on_sent, first_byte_s=first_byte_s)
+    sink.begin(Head(head.status, header_rules.with_change(head.headers, asked.change)))
     for chunk in _pieces(run, head, settings.stream_buffer_bytes):
         run.received_bytes += len(chunk)
         sink.take(chunk)

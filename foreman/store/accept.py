@@ -1,10 +1,13 @@
 """Accept asynchronous jobs, one or five hundred, in one statement: row, payload, event, key.
 
+Large bodies follow in the same transaction.
+
 A key that is taken inserts nothing; who raced for it waits for the winner's commit. What comes back
 names the jobs that are new.
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -38,8 +41,10 @@ from foreman.core.queues import JobClass
 from foreman.core.states import JobState, Source
 from foreman.store.fixed import FixedStatement
 from foreman.store.hook_models import Hook
+from foreman.store.large import atomic, is_large
 from foreman.store.models import Event, IdempotencyKey, Job, Payload
 from foreman.store.moves import durability
+from foreman.store.payloads import write_payloads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +142,9 @@ def _insertion() -> Select[Any]:
     )
     payload = insert(Payload).from_select(
         ["job_id", "query", "headers", "body"],
-        select(job.c.id, literal(""), new.c.headers, new.c.body).where(new.c.id == job.c.id),
+        select(job.c.id, literal(""), new.c.headers, new.c.body).where(
+            new.c.id == job.c.id, new.c.body.is_not(None)
+        ),
     )
     event = insert(Event).from_select(
         ["job_id", "seq", "state", "attempt", "at"],
@@ -172,14 +179,23 @@ def insert_jobs(
     values: dict[str, Any] = {name: [getattr(job, name) for job in jobs] for name in _COLUMNS}
     values |= {
         "job_class": [job.job_class.value for job in jobs],
+        "body": [None if is_large(job.body) else job.body for job in jobs],
         "headers": [Jsonb(job.headers) for job in jobs],
         "labels": [Jsonb(job.labels) for job in jobs],
         "ttl_s": [_interval(job.ttl_s) for job in jobs],
         "deadline_s": [_interval(job.deadline_s) for job in jobs],
         "is_published": is_published,
     }
-    rows = _INSERT.run(connection, values)
-    return {row.id: Times(row.created_at, row.expires_at, row.deadline_at) for row in rows}
+    large = [job for job in jobs if is_large(job.body)]
+    with atomic(connection) if large else nullcontext():
+        rows = _INSERT.run(connection, values)
+        new = {row.id: Times(row.created_at, row.expires_at, row.deadline_at) for row in rows}
+        if large:
+            write_payloads(
+                connection,
+                [(job.id, "", job.headers, job.body) for job in large if job.id in new],
+            )
+    return new
 
 
 def holders_of(connection: Connection, keys: Sequence[str]) -> dict[str, KeyHolder]:

@@ -7,8 +7,10 @@ left behind is nobody's.
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, bindparam, select
 
+from foreman.store.fixed import FixedStatement
+from foreman.store.large import range_of
 from foreman.store.models import Artifact, Job
 
 RESULT = "response.json"
@@ -51,12 +53,22 @@ def list_artifacts(
     return [ArtifactRow(*row) for row in connection.execute(statement)]
 
 
+_READ = FixedStatement(
+    select(range_of(Artifact.body)).where(
+        Artifact.job_id == bindparam("of_job"),
+        Artifact.fence == bindparam("of_fence"),
+        Artifact.name == bindparam("named"),
+    )
+)
+
+
 def read_piece(connection: Connection, artifact: ArtifactRow, start: int, length: int) -> bytes:
     """So many bytes from `start`; b"" when the artifact is gone."""
-    piece = func.substring(Artifact.body, start + 1, length)
-    statement = select(piece).where(
-        Artifact.job_id == artifact.job_id,
-        Artifact.fence == artifact.fence,
-        Artifact.name == artifact.name,
-    )
-    return bytes(connection.scalar(statement) or b"")
+    values = {
+        "of_job": artifact.job_id,
+        "of_fence": artifact.fence,
+        "named": artifact.name,
+        "start": start + 1,
+        "length": length,
+    }
+    return _READ.read_value(connection, values) or b""

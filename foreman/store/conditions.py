@@ -5,13 +5,19 @@ from datetime import timedelta
 from sqlalchemy import ColumnElement, and_, exists, false, func, literal_column, or_
 
 from foreman.core.states import Source
-from foreman.store.models import Job, WebProcess
+from foreman.store.models import Job, Target, WebProcess
 
 
 def web_is_alive(silence: ColumnElement[timedelta]) -> ColumnElement[bool]:
     """The web process whose client waits has a fresh heartbeat."""
     seen = WebProcess.seen_at > func.now() - silence
     return exists().where(WebProcess.id == Job.web_id, seen)
+
+
+def worker_is_alive() -> ColumnElement[bool]:
+    """The worker that runs the job still holds the lease of its target."""
+    is_its = and_(Target.name == Job.target, Target.worker == Job.worker)
+    return exists().where(is_its, Target.lease_until > func.now())
 
 
 def has_paused() -> ColumnElement[bool]:

@@ -31,6 +31,10 @@ _PEER_GONE = {
 }
 
 
+# The same errors when the driver is used without SQLAlchemy.
+_OF_DRIVER = (psycopg.OperationalError, psycopg.InterfaceError)
+
+
 class Database:
     """A pool of connections to one PostgreSQL."""
 
@@ -43,6 +47,7 @@ class Database:
             # The connection used last is the one with the statements prepared and the pages warm.
             pool_use_lifo=True,
             pool_recycle=1800,
+            hide_parameters=True,  # they are clients' prompts: no log may quote them
             connect_args={"connect_timeout": CONNECT_LIMIT_S, "options": _OPTIONS, **_PEER_GONE},
         )
         event.listen(self._engine, "checkout", _check)
@@ -69,6 +74,19 @@ class Database:
         self._engine.dispose()
 
 
+@contextmanager
+def driver_of(connection: Connection) -> Iterator[psycopg.Connection]:
+    """The driver's own connection, for what SQLAlchemy cannot do: COPY, results in binary."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)  # the only driver that `database_url` allows
+    try:
+        yield driver
+    except psycopg.Error:
+        if driver.closed:
+            connection.invalidate()  # SQLAlchemy sees no error that it has not raised itself
+        raise
+
+
 def _check(connection: psycopg.Connection, *_: object) -> None:
     """Let the pool replace a connection that the server has closed.
 
@@ -88,7 +106,7 @@ def _translated() -> Iterator[None]:
     # down"; a broken statement is another class, a defect, and stays visible as one.
     try:
         yield
-    except (OperationalError, InterfaceError, TimeoutError) as exc:
-        if isinstance(getattr(exc, "orig", None), psycopg.errors.QueryCanceled):
+    except (OperationalError, InterfaceError, TimeoutError, *_OF_DRIVER) as exc:
+        if isinstance(getattr(exc, "orig", exc), psycopg.errors.QueryCanceled):
             raise StatementTooSlow from exc
         raise DatabaseUnavailable from exc

@@ -10,6 +10,8 @@ from typing import Any
 from sqlalchemy import Connection, CursorResult, Insert, Select
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
+from foreman.store.db import driver_of
+
 
 class FixedStatement:
     """A statement whose parameters are named when it is built and given when it is run."""
@@ -24,9 +26,18 @@ class FixedStatement:
 
     def run(self, connection: Connection, values: dict[str, Any]) -> CursorResult[Any]:
         """Run it with these parameters; KeyError for one that the statement does not have."""
+        return connection.exec_driver_sql(self._sql, self._given(values))
+
+    def read_value(self, connection: Connection, values: dict[str, Any]) -> Any:
+        """The first column of the first row, which travels in binary; None for no row."""
+        with driver_of(connection) as driver, driver.cursor(binary=True) as cursor:
+            row = cursor.execute(self._sql.encode(), self._given(values)).fetchone()
+        return row[0] if row else None
+
+    def _given(self, values: dict[str, Any]) -> dict[str, Any]:
         if unknown := values.keys() - self._constants:
             raise KeyError(*unknown)
-        return connection.exec_driver_sql(self._sql, self._constants | values)
+        return self._constants | values
 
 
 def _plain(value: Any) -> Any:

@@ -26,8 +26,10 @@ from foreman.core.queues import JobClass
 from foreman.core.states import END_STATES, JobState, Source
 from foreman.errors import WaitedTooLong
 from foreman.store.fixed import FixedStatement
+from foreman.store.large import atomic, is_large
 from foreman.store.models import Event, Job, Payload
 from foreman.store.moves import durability, move
+from foreman.store.payloads import write_payloads
 
 # A job can move between a cancel's statements, but not for ever.
 CANCEL_TRIES = 10
@@ -53,7 +55,7 @@ class NewJob:
     body: bytes = field(default=b"", repr=False)
 
 
-def _insertion() -> Select[Any]:
+def _insertion(*, has_payload: bool) -> Select[Any]:
     names = (
         "id",
         "source",
@@ -77,22 +79,25 @@ def _insertion() -> Select[Any]:
         }
     )
     row_cte = row.returning(Job.id, Job.source).cte("job")
-    payload = insert(Payload).values(
-        {name: bindparam(name) for name in ("query", "headers", "body")}
-        | {"job_id": bindparam("id")}
-    )
     event = insert(Event).values(
         job_id=bindparam("id"), seq=1, state=JobState.QUEUED.value, attempt=0
     )
-    statement = select(durability(row_cte.c.source))
-    return statement.add_cte(payload.cte("payload"), event.cte("event"))
+    statement = select(durability(row_cte.c.source)).add_cte(event.cte("event"))
+    if not has_payload:
+        return statement
+    payload = insert(Payload).values(
+        {name: bindparam(name) for name in _OF_PAYLOAD} | {"job_id": bindparam("id")}
+    )
+    return statement.add_cte(payload.cte("payload"))
 
 
-_INSERT = FixedStatement(_insertion())
+_OF_PAYLOAD = ("query", "headers", "body")
+_INSERT = FixedStatement(_insertion(has_payload=True))
+_INSERT_WITHOUT = FixedStatement(_insertion(has_payload=False))
 
 
 def insert_job(connection: Connection, job: NewJob) -> None:
-    """Accept a job: its row, its payload and its first event, in one statement.
+    """Accept a job: its row, its payload and its first event, in one statement or transaction.
 
     It counts as published: who inserts it hands its id to the publisher, and says so with
     `unpublish` when that failed. Should it die in between, the relay finds the job unclaimed.
@@ -105,7 +110,14 @@ def insert_job(connection: Connection, job: NewJob) -> None:
         "wait": None if job.wait_s is None else timedelta(seconds=job.wait_s),
         "headers": Jsonb(job.headers),
     }
-    _INSERT.run(connection, values)
+    if not is_large(job.body):
+        _INSERT.run(connection, values)
+        return
+    for name in _OF_PAYLOAD:
+        del values[name]
+    with atomic(connection):
+        _INSERT_WITHOUT.run(connection, values)
+        write_payloads(connection, [(job.id, job.query, job.headers, job.body)])
 
 
 def cancel_job(connection: Connection, job_id: UUID, *, reason: str) -> JobState | None:

@@ -1,10 +1,10 @@
-"""Runs: a worker claims a job, renews its lease, finishes it or gives it back.
+"""Runs: a worker claims a job, finishes it or gives it back; `renewals` are its heartbeat.
 
 A claim raises the fence; every later write of that run names its fence, and does nothing once a
 newer run exists.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -21,11 +21,9 @@ from sqlalchemy import (
     case,
     extract,
     func,
-    literal,
     literal_column,
     null,
     or_,
-    tuple_,
     update,
 )
 
@@ -40,6 +38,7 @@ from foreman.store.conditions import (
     web_is_alive,
 )
 from foreman.store.fixed import FixedStatement
+from foreman.store.large import LARGE_BYTES
 from foreman.store.models import Job, Payload
 from foreman.store.moves import durability, move
 
@@ -57,21 +56,14 @@ class Claim:
     web_id: UUID | None
     query: str
     headers: Headers
-    body: bytes = field(repr=False)
+    body: bytes = field(repr=False)  # empty while a large one is not read
     queue: str
     source: Source
     streams: bool
     waited_s: float  # since it was accepted
     keeps_stream: bool = False
     time_left_s: float | None = None  # until its deadline
-
-
-@dataclass(frozen=True, slots=True)
-class Renewal:
-    """What a run learns when it renews its lease."""
-
-    is_cancelled: bool
-    has_listener: bool  # the web process whose client waits is alive
+    unread_bytes: int = 0  # of a large body: `payloads.read_body` reads it
 
 
 def _claiming() -> Select[Any]:
@@ -106,7 +98,13 @@ def _claiming() -> Select[Any]:
             "lease_until": func.now() + bindparam("lease", type_=Interval()),
         },
     )
-    payload = (Payload.query, Payload.headers, Payload.body)
+    size = func.octet_length(Payload.body)  # known without reading it
+    payload = (
+        Payload.query,
+        Payload.headers,
+        case((size <= LARGE_BYTES, Payload.body)).label("body"),
+        size.label("body_bytes"),
+    )
     columns = (moved.jobs, *payload, durability(moved.jobs.c.source).label("durability"))
     return moved.read(*columns).join_from(moved.jobs, Payload, Payload.job_id == moved.jobs.c.id)
 
@@ -151,31 +149,14 @@ def claim_job(
         web_id=row.web_id,
         query=row.query,
         headers=[(name, value) for name, value in row.headers],
-        body=row.body,
+        body=row.body or b"",
+        unread_bytes=row.body_bytes if row.body is None else 0,
         source=Source(row.source),
         streams=row.streams,
         waited_s=row.waited_s,
         keeps_stream=row.keeps_stream,
         time_left_s=row.time_left_s,
     )
-
-
-def renew_runs(
-    connection: Connection, runs: Mapping[UUID, int], *, lease_s: float, web_silence_s: float
-) -> dict[UUID, Renewal]:
-    """Prolong the leases of these runs (job id → fence); a run that is missing was fenced off."""
-    listens = web_is_alive(literal(timedelta(seconds=web_silence_s)))
-    renewed = (
-        update(Job)
-        .where(Job.state == JobState.WORKING, _is_run_of(runs))
-        .values(lease_until=func.now() + timedelta(seconds=lease_s))
-        .returning(Job.id, Job.cancel_requested_at.is_not(None), Job.web_id.is_(None) | listens)
-    )
-    return {row[0]: Renewal(row[1], row[2]) for row in connection.execute(renewed)}
-
-
-def _is_run_of(runs: Mapping[UUID, int]):  # type: ignore[no-untyped-def]  # SQLAlchemy has no name for it
-    return tuple_(Job.id, Job.fence).in_(list(runs.items()))
 
 
 def _ending(to: JobState) -> Select[Any]:
@@ -263,17 +244,6 @@ def give_back(
     moved = move(JobState.QUEUED, *_this_run(), wanted, reason=reason, values=changes)
     values = {"this_job": job_id, "this_fence": fence}
     return connection.execute(moved.read(), values).first() is not None
-
-
-def note_progress(connection: Connection, tokens: Mapping[tuple[UUID, int], int]) -> None:
-    """Write how many tokens these runs (job id, fence) have brought so far."""
-    so_far = case({job_id: count for (job_id, _), count in tokens.items()}, value=Job.id)
-    statement = (
-        update(Job)
-        .where(Job.state == JobState.WORKING, tuple_(Job.id, Job.fence).in_(list(tokens)))
-        .values(output_tokens=so_far)
-    )
-    connection.execute(statement)
 
 
 def mark_generating(connection: Connection, job_id: UUID, fence: int) -> None:

@@ -37,6 +37,7 @@ from foreman.store.conditions import (
     is_overdue,
     is_too_late_to_start,
     web_is_alive,
+    worker_is_alive,
 )
 from foreman.store.models import Job
 from foreman.store.moves import move
@@ -199,12 +200,18 @@ def reap_expired(connection: Connection) -> list[Reaped]:
     return unheard + unstarted + overdue
 
 
-def reap_stalled(connection: Connection) -> list[Reaped]:
+def reap_stalled(connection: Connection, *, grace_s: float = 0) -> list[Reaped]:
     """End or queue again the jobs whose lease ran out.
 
     Cancelled ones are cancelled, those past their deadline and hopeless ones fail, the rest wait.
+    A worker that is alive has `grace_s` more: it could not renew a row that somebody had locked.
     """
-    stalled = and_(Job.state == JobState.WORKING, Job.lease_until < func.now())
+    patience = timedelta(seconds=grace_s)
+    stalled = and_(
+        Job.state == JobState.WORKING,
+        Job.lease_until < func.now(),
+        or_(Job.lease_until < func.now() - patience, ~worker_is_alive()),
+    )
     cancelled = _reap(
         connection,
         JobState.CANCELLED,

@@ -8,7 +8,7 @@ from sqlalchemy import event
 
 from foreman.core.states import END_STATES, JobState, Source
 from foreman.ids import new_id
-from foreman.store import jobs, runs, upkeep
+from foreman.store import jobs, renewals, runs, upkeep
 from foreman.store.runs import Claim
 from tests.integration.store.ground import LEASE_S, WEB_SILENCE_S, Store
 
@@ -137,7 +137,7 @@ VERBS: dict[str, Verb] = {
         runs.give_back, run.job_id, run.fence, reason="shutting_down"
     ),
     "renew": lambda store, run: store.do(
-        runs.renew_runs,
+        renewals.renew_runs,
         {run.job_id: run.fence},
         lease_s=LEASE_S,
         web_silence_s=WEB_SILENCE_S,

@@ -17,7 +17,7 @@ from hypothesis.stateful import (
 
 from foreman.core.states import END_STATES, JobState, can_move
 from foreman.ids import new_id
-from foreman.store import accept, jobs, retry, runs
+from foreman.store import accept, jobs, renewals, retry, runs
 from foreman.store.runs import Claim
 from tests.factories import accepted_job, failure
 from tests.integration.store.ground import Store
@@ -81,7 +81,7 @@ class Lives(RuleBasedStateMachine):
     def renew(self, claim: Claim | None) -> None:
         if claim is not None:
             held = {claim.job_id: claim.fence}
-            self.store.do(runs.renew_runs, held, lease_s=60.0, web_silence_s=30.0)
+            self.store.do(renewals.renew_runs, held, lease_s=60.0, web_silence_s=30.0)
 
     @rule(job_id=ids)
     def cancel(self, job_id: UUID) -> None:

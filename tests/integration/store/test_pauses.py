@@ -5,7 +5,7 @@ import pytest
 from foreman.core.frames import Failure
 from foreman.core.states import JobState
 from foreman.ids import new_id
-from foreman.store import runs, upkeep
+from foreman.store import renewals, runs, upkeep
 from tests.integration.store.ground import Store
 
 CUT = Failure(502, "target_cut", "it was cut", is_permanent=False)
@@ -126,7 +126,7 @@ def test_progress_is_written_of_newest_runs_only(store: Store) -> None:
     store.claim(old.job_id)
 
     store.do(
-        runs.note_progress,
+        renewals.note_progress,
         {
             (first.job_id, first.fence): 7,
             (second.job_id, second.fence): 9,
@@ -142,7 +142,7 @@ def test_progress_is_written_of_newest_runs_only(store: Store) -> None:
 
 def test_the_tokens_of_a_lost_run_are_not_the_next_ones(store: Store) -> None:
     claim = store.stalled()
-    store.do(runs.note_progress, {(claim.job_id, claim.fence): 7})
+    store.do(renewals.note_progress, {(claim.job_id, claim.fence): 7})
 
     store.do(upkeep.reap_stalled)
 

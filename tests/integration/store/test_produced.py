@@ -1,8 +1,10 @@
 """What a run produced is kept with its end, or not at all; what a target says always fits."""
 
 import hashlib
+from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
 from foreman.core.gather.usage import Usage
 from foreman.core.states import JobState
@@ -29,6 +31,8 @@ def end(store: Store, claim: Claim, *artifacts: Produced, dies: bool = False) ->
         )
         if dies:
             raise PowerCut
+        if not is_newest:
+            connection.rollback()
         return is_newest
 
 
@@ -71,6 +75,63 @@ def test_artifacts_without_an_end_are_not_kept(store: Store) -> None:
 
     assert store.sql("SELECT * FROM artifacts") == []
     assert store.state(claim.job_id) is JobState.WORKING
+
+
+def is_locked(store: Store, job_id: UUID) -> bool:
+    """Whether somebody holds the job's row against a change."""
+    free = "SELECT id FROM jobs WHERE id = :id FOR NO KEY UPDATE SKIP LOCKED"
+    return not store.sql(free, id=job_id)
+
+
+def test_while_artifacts_are_written_the_jobs_row_is_free(store: Store) -> None:
+    claim = store.working()
+
+    with store.database.transaction() as connection:
+        assert keep_artifacts(connection, claim.job_id, claim.fence, [RESULT, IMAGE])
+        assert not is_locked(store, claim.job_id)
+        assert runs.finish_run(connection, claim.job_id, claim.fence, JobState.SUCCEEDED)
+        assert is_locked(store, claim.job_id)
+
+
+def test_a_large_write_has_more_time_than_other_statements_and_they_no_more_after_it(
+    store: Store,
+) -> None:
+    claim = store.working()
+    limit = text("SELECT current_setting('statement_timeout')")
+    large = Produced("response.json", "application/json", bytes(3 * 2**20))
+    # What the write itself was given, by a trigger: nobody else can see it.
+    store.sql("CREATE TABLE seen (write_limit text)")
+    store.sql(
+        "CREATE FUNCTION note_limit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " INSERT INTO seen VALUES (current_setting('statement_timeout')); RETURN NEW; END $$"
+    )
+    store.sql(
+        "CREATE TRIGGER note BEFORE INSERT ON artifacts FOR EACH ROW EXECUTE FUNCTION note_limit()"
+    )
+    try:
+        with store.database.transaction() as connection:
+            before = connection.scalar(limit)
+            assert keep_artifacts(connection, claim.job_id, claim.fence, [large])
+            after = connection.scalar(limit)
+        ((seen,),) = [row.values() for row in store.sql("SELECT * FROM seen")]
+    finally:
+        store.sql("DROP TRIGGER note ON artifacts")
+        store.sql("DROP FUNCTION note_limit")
+        store.sql("DROP TABLE seen")
+
+    assert (before, seen, after) == ("30s", "42s", "30s")
+
+
+def test_bytes_are_stored_so_that_a_range_of_them_is_read_alone(store: Store) -> None:
+    claim = store.working(body=bytes(2**20))
+
+    assert end(store, claim, Produced("response.json", "application/json", bytes(2**20)))
+
+    sizes = store.sql(
+        "SELECT pg_column_size(artifacts.body) AS result, pg_column_size(payloads.body) AS request"
+        " FROM artifacts JOIN payloads USING (job_id)"
+    )
+    assert sizes == [{"result": 2**20, "request": 2**20}]  # zeros, and not compressed
 
 
 def test_a_target_may_count_as_high_as_it_likes(store: Store) -> None:

@@ -67,9 +67,12 @@ def test_a_finish_a_cancel_and_a_reaper_agree_on_one_end(store: Store) -> None:
 
         def finish(claim: Claim = claim) -> bool:
             with store.database.transaction() as connection:
-                return keep_artifacts(
+                has_ended = keep_artifacts(
                     connection, claim.job_id, claim.fence, [result]
                 ) and runs.finish_run(connection, claim.job_id, claim.fence, JobState.SUCCEEDED)
+                if not has_ended:
+                    connection.rollback()
+                return has_ended
 
         finished, told, reaped = race(
             finish, partial(store.do, jobs.cancel_job, claim.job_id, reason="asked"), store.reap

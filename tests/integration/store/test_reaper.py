@@ -28,6 +28,20 @@ def test_a_stalled_job_queues_again_and_is_owed_a_message(store: Store) -> None:
     assert store.reasons(claim.job_id)[-1] == "worker_lost"
 
 
+def test_a_worker_that_holds_its_target_has_longer_to_renew_a_run(store: Store) -> None:
+    store.declare("gpu")
+    lease = store.lease("gpu", worker="worker1")
+    claim = store.stalled()
+
+    assert store.do(upkeep.reap_stalled, grace_s=60.0) == []
+    store.set(claim.job_id, "lease_until = now() - interval '61 s'")
+    assert [each.job_id for each in store.do(upkeep.reap_stalled, grace_s=60.0)] == [claim.job_id]
+
+    again = store.stalled()
+    store.do(targets.release_lease, lease)
+    assert [each.job_id for each in store.do(upkeep.reap_stalled, grace_s=60.0)] == [again.job_id]
+
+
 def test_a_stalled_job_of_the_last_attempt_fails_and_says_why(store: Store) -> None:
     claim = store.stalled(max_attempts=1)
 

@@ -1,10 +1,11 @@
 """The life of a job: accepted, claimed, renewed, finished, given back. The fence decides."""
 
 import pytest
+from sqlalchemy import text
 
 from foreman.core.states import JobState, Source
 from foreman.ids import new_id
-from foreman.store import jobs, runs, targets
+from foreman.store import jobs, payloads, renewals, runs, targets
 from tests.factories import failure, new_job
 from tests.integration.store.ground import LEASE_S, WEB_SILENCE_S, Store
 
@@ -63,7 +64,8 @@ def test_a_body_of_twenty_mib_comes_back_byte_for_byte(store: Store) -> None:
 
     claim = store.working(body=body)
 
-    assert claim.body == body
+    assert (claim.body, claim.unread_bytes) == (b"", len(body))
+    assert store.do(payloads.read_body, claim.job_id, claim.unread_bytes) == body
 
 
 def test_a_whole_life_is_one_event_a_transition_without_a_gap(store: Store) -> None:
@@ -185,20 +187,20 @@ def test_a_run_that_was_given_back_cannot_be_finished(store: Store) -> None:
     assert store.state(claim.job_id) is JobState.QUEUED
 
 
-def renew(store: Store, claim: runs.Claim) -> runs.Renewal | None:
-    renewals = store.do(
-        runs.renew_runs,
+def renew(store: Store, claim: runs.Claim) -> renewals.Renewal | None:
+    renewed = store.do(
+        renewals.renew_runs,
         {claim.job_id: claim.fence},
         lease_s=LEASE_S,
         web_silence_s=WEB_SILENCE_S,
     )
-    return renewals.get(claim.job_id)
+    return renewed.get(claim.job_id)
 
 
 def test_a_renewal_prolongs_the_lease_from_now(store: Store) -> None:
     claim = store.stalled()
 
-    assert renew(store, claim) == runs.Renewal(is_cancelled=False, has_listener=True)
+    assert renew(store, claim) == renewals.Renewal(is_cancelled=False, has_listener=True)
 
     left = store.sql("SELECT lease_until - now() AS left FROM jobs")[0]["left"]
     assert LEASE_S - 5 < left.total_seconds() <= LEASE_S
@@ -208,7 +210,7 @@ def test_a_renewal_tells_that_the_job_is_to_be_cancelled(store: Store) -> None:
     claim = store.working()
     store.do(jobs.cancel_job, claim.job_id, reason="asked")
 
-    assert renew(store, claim) == runs.Renewal(is_cancelled=True, has_listener=True)
+    assert renew(store, claim) == renewals.Renewal(is_cancelled=True, has_listener=True)
 
 
 @pytest.mark.parametrize(("silent_s", "listens"), [(0, True), (29, True), (31, False)])
@@ -219,7 +221,7 @@ def test_a_renewal_tells_whether_somebody_listens(
     claim = store.working(web_id=web_id)
     store.silence(web_id, silent_s)
 
-    assert renew(store, claim) == runs.Renewal(is_cancelled=False, has_listener=listens)
+    assert renew(store, claim) == renewals.Renewal(is_cancelled=False, has_listener=listens)
 
 
 def test_nobody_listens_when_the_web_process_has_ended(store: Store) -> None:
@@ -227,27 +229,51 @@ def test_nobody_listens_when_the_web_process_has_ended(store: Store) -> None:
     claim = store.working(web_id=web_id)
     store.do(targets.unregister_web, web_id)
 
-    assert renew(store, claim) == runs.Renewal(is_cancelled=False, has_listener=False)
+    assert renew(store, claim) == renewals.Renewal(is_cancelled=False, has_listener=False)
 
 
 def test_runs_are_renewed_together_and_the_lost_one_is_missing(store: Store) -> None:
     claims = [store.working() for _ in range(3)]
     store.do(runs.finish_run, claims[1].job_id, claims[1].fence, JobState.SUCCEEDED)
 
-    renewals = store.do(
-        runs.renew_runs,
+    renewed = store.do(
+        renewals.renew_runs,
         {claim.job_id: claim.fence for claim in claims},
         lease_s=LEASE_S,
         web_silence_s=WEB_SILENCE_S,
     )
 
-    assert set(renewals) == {claims[0].job_id, claims[2].job_id}
+    assert set(renewed) == {claims[0].job_id, claims[2].job_id}
+
+
+def test_a_run_whose_row_is_locked_is_neither_waited_for_nor_lost(store: Store) -> None:
+    held, free = store.working(), store.working()
+    store.do(jobs.cancel_job, held.job_id, reason="asked")
+    before = store.row(held.job_id)["lease_until"]
+    runs_of = {claim.job_id: claim.fence for claim in (held, free)}
+
+    with store.database.transaction() as holder:
+        holder.execute(
+            text("SELECT id FROM jobs WHERE id = :id FOR UPDATE"), {"id": held.job_id}
+        ).one()
+        renewed = store.do(
+            renewals.renew_runs, runs_of, lease_s=2 * LEASE_S, web_silence_s=WEB_SILENCE_S
+        )
+        store.do(renewals.note_progress, dict.fromkeys(runs_of.items(), 7))
+
+    assert renewed[free.job_id].is_renewed
+    assert renewed[held.job_id] == renewals.Renewal(
+        is_cancelled=True, has_listener=True, is_renewed=False
+    )
+    assert store.row(held.job_id)["lease_until"] == before
+    assert store.row(free.job_id)["lease_until"] > before
+    assert [store.row(each)["output_tokens"] for each in runs_of] == [None, 7]
 
 
 def test_a_worker_without_runs_renews_nothing(store: Store) -> None:
     store.working()
 
-    assert store.do(runs.renew_runs, {}, lease_s=LEASE_S, web_silence_s=WEB_SILENCE_S) == {}
+    assert store.do(renewals.renew_runs, {}, lease_s=LEASE_S, web_silence_s=WEB_SILENCE_S) == {}
 
 
 def test_the_first_bytes_are_noted_once_and_only_while_working(store: Store) -> None:
