@@ -21,6 +21,11 @@ class Lines:
         self._rest = bytearray()
         self._is_too_long = False
 
+    @property
+    def held_bytes(self) -> int:
+        """Of the line that has not ended yet."""
+        return len(self._rest)
+
     def feed(self, piece: bytes) -> Iterator[Line]:
         """The lines that end in this piece."""
         *ended, rest = piece.split(b"\n")

@@ -1,6 +1,7 @@
 """The chunks of an answer with their times: what `stream.ndjson` holds."""
 
 import codecs
+import io
 import json
 
 _CUT = b'{"cut":true}\n'
@@ -18,7 +19,7 @@ class Recording:
         self._limit_bytes = limit_bytes - len(_CUT)
         self._is_cut = False
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        self._lines = bytearray()
+        self._lines = io.BytesIO()  # which gives away its bytes without a copy
 
     def add(self, chunk: bytes, *, after_s: float) -> None:
         """Take a chunk, unless there were too many."""
@@ -26,8 +27,8 @@ class Recording:
             return
         told = {"t": round(after_s, 4), "data": self._decoder.decode(chunk)}
         line = json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-        self._is_cut = len(self._lines) + len(line) > self._limit_bytes
-        self._lines += _CUT if self._is_cut else line
+        self._is_cut = self._lines.tell() + len(line) > self._limit_bytes
+        self._lines.write(_CUT if self._is_cut else line)
 
     def __bytes__(self) -> bytes:
-        return bytes(self._lines)
+        return self._lines.getvalue()

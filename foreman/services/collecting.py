@@ -19,6 +19,9 @@ from foreman.store.artifacts import RESULT
 from foreman.store.produced import Produced
 from foreman.store.runs import Claim
 
+# Of one job, whatever a target sends.
+ARTIFACTS_LIMIT = 64
+IMAGES_LIMIT = ARTIFACTS_LIMIT - 2  # the others are the result and the recording of the stream
 STREAM = "stream.ndjson"
 STREAM_TYPE = "application/x-ndjson"
 
@@ -60,13 +63,16 @@ class CollectedSink:
             raise TargetFailed(self._gathering.error.message)
 
     def finish(self) -> Outcome:
-        """The whole body and the images in it; TargetRefused and TargetFailed for an error."""
+        """The whole body and the first images in it; TargetRefused, TargetFailed for an error.
+
+        Those beyond the limit are in the body alone, which has them all.
+        """
         body = self._gathering.finish()
         if self._head.status != 200:
             self._answered = self._outcome(Produced(RESULT, self._content_type(), body))
             is_final = is_refusal(self._head.status)
             raise (TargetRefused if is_final else TargetFailed)(error_words(body))
-        images = self._gathering.images()
+        images = self._gathering.images(IMAGES_LIMIT)
         return self._outcome(
             Produced(RESULT, self._whole_type(), body),
             *(

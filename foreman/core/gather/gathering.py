@@ -7,6 +7,7 @@ the limit and the errors are here.
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from foreman.core.gather.images import GatheredImage, images_in
 from foreman.core.gather.kept import Allowance, too_large
@@ -33,6 +34,7 @@ class Gathering(ABC):
 
     # What Ollama ends a whole body of this dialect with.
     ending = b"\n"
+    _read = staticmethod(read)
 
     def __init__(self, cutter: Cutter, limit_bytes: int) -> None:
         self.pieces = 0  # lines or events that carried some of the answer: tokens, nearly
@@ -53,14 +55,14 @@ class Gathering(ABC):
         To be called when the connection has ended as it should. Raises TargetFailed when the
         target told an error, TargetCut when the end is missing, AnswerUnreadable, AnswerTooLarge.
         """
-        body = self._write(self._finished()) + self.ending
+        body = self._write(self._finished(), self.ending)
         if len(body) > self.allowance.limit_bytes:
             raise too_large(self.allowance.limit_bytes)
         return body
 
-    def images(self) -> list[GatheredImage]:
-        """The images in the answer, decoded, in its order; raises as `finish` does."""
-        return list(images_in(self._finished()))
+    def images(self, limit: int | None = None) -> list[GatheredImage]:
+        """The (first) images in the answer, decoded, in its order; raises as `finish` does."""
+        return list(islice(images_in(self._finished()), limit))
 
     @abstractmethod
     def take(self, name: str, said: Fields) -> None:
@@ -110,7 +112,7 @@ class Gathering(ABC):
             self.is_complete = True
             return
         try:
-            said = read(piece.data)
+            said = self._read(piece.data)
             if not isinstance(said, dict):
                 raise ValueError("not an object")
             self.error = self.error_in(piece.name, said)
@@ -119,9 +121,9 @@ class Gathering(ABC):
         except (ValueError, RecursionError) as exc:
             raise self._unreadable(exc) from exc
 
-    def _write(self, value: object) -> bytes:
+    def _write(self, value: object, ending: bytes = b"") -> bytes:
         try:
-            return write(value)
+            return write(value, ending)
         except ValueError as exc:
             raise self._unreadable(exc) from exc
 

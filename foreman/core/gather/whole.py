@@ -1,16 +1,19 @@
 """An answer that is not streamed: an embedding, a load, a transcription. Its bytes are the body."""
 
+import io
 from collections.abc import Iterator
 
 from foreman.core.gather.gathering import Gathering
 from foreman.core.gather.kept import too_large
 from foreman.core.gather.lines import Piece
 from foreman.core.gather.usage import usage_in
-from foreman.core.go_json import Fields
+from foreman.core.go_json import Fields, read_outline
 
 
 class WholeGathering(Gathering):
     """One body, kept as it comes."""
+
+    _read = staticmethod(read_outline)  # an embedding is all fractions, and never written again
 
     def __init__(self, limit_bytes: int, *, is_json: bool) -> None:
         self._body = _Body(limit_bytes)
@@ -22,7 +25,7 @@ class WholeGathering(Gathering):
         """Return the body as it came; TargetCut when its JSON is not whole."""
         if self._is_json:
             self._finished()
-        return bytes(self._body.received)
+        return self._body.received.getvalue()
 
     def take(self, name: str, said: Fields) -> None:
         self._answer = said
@@ -40,13 +43,13 @@ class _Body:
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
-        self.received = bytearray()
+        self.received = io.BytesIO()  # which gives away its bytes without a copy
 
     def split(self, chunk: bytes) -> Iterator[Piece]:
-        self.received += chunk
-        if len(self.received) > self._limit_bytes:
+        self.received.write(chunk)
+        if self.received.tell() > self._limit_bytes:
             raise too_large(self._limit_bytes)
         return iter(())
 
     def rest(self) -> Iterator[Piece]:
-        yield Piece("", bytes(self.received))
+        yield Piece("", self.received.getvalue())

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foreman.core.go_json import Raw, integer, ordered, read, write
+from foreman.core.go_json import Raw, integer, ordered, read, read_outline, write
 from tests.golden_contract import EXCHANGES
 
 VALUES = st.recursive(
@@ -91,3 +91,23 @@ def test_known_fields_go_first_and_the_others_keep_their_order() -> None:
 @pytest.mark.parametrize(("value", "found"), [(7, 7), (True, None), (2**63, None), ("7", None)])
 def test_an_integer_is_one_of_64_bits(value: object, found: int | None) -> None:
     assert integer(value) == found
+
+
+LONG = 64 * 1024
+
+
+@pytest.mark.parametrize("before", range(LONG - 3, LONG + 2))
+@pytest.mark.parametrize("mark", ["\ud83e\udd99", "\ud83e", "é<\u2028", '"\\', "\n"])
+def test_a_long_text_is_written_like_a_short_one(before: int, mark: str) -> None:
+    text = "x" * before + mark + "y" * LONG
+
+    written = write({"a": [text, mark]})
+
+    short = write(mark)[1:-1]
+    assert written == b'{"a":["%s%s%s","%s"]}' % (b"x" * before, short, b"y" * LONG, short)
+
+
+def test_an_outline_has_everything_but_fractions() -> None:
+    body = b'{"a":[0.25,-1e9,7],"b":"0.5","c":{"d":null}}'
+
+    assert read_outline(body) == {"a": [0.0, 0.0, 7], "b": "0.5", "c": {"d": None}}

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import tracemalloc
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +19,7 @@ from foreman.errors import (
     TargetFailed,
     TargetRefused,
 )
-from foreman.services.collecting import CollectedSink
+from foreman.services.collecting import ARTIFACTS_LIMIT, CollectedSink
 from foreman.store.runs import Claim
 from tests.factories import JOB_ID, failure
 from tests.unit.core.gather.streams import EVENTS, LINES, lines
@@ -177,3 +179,60 @@ def test_no_more_is_kept_of_an_answer_than_the_limit(status: int, keeps_stream: 
 
     with pytest.raises(AnswerTooLarge):
         opened.take(b"x" * 1001)
+
+
+def test_of_very_many_images_the_first_are_artifacts_and_all_are_in_the_result() -> None:
+    encoded = base64.b64encode(PNG).decode()
+    opened = sink(limit_bytes=2**21, keeps_stream=True)
+    opened.take(lines({"message": {"content": "", "images": [encoded] * 20_000}, "done": False}))
+    opened.take(END)
+
+    artifacts = opened.finish().artifacts
+
+    names = [artifact.name for artifact in artifacts]
+    assert len(names) == ARTIFACTS_LIMIT == 64
+    assert names[0] == "response.json"
+    assert names[1:-1] == [f"image-{number}.png" for number in range(1, 63)]
+    assert names[-1] == "stream.ndjson"
+    assert len(json.loads(artifacts[0].body)["message"]["images"]) == 20_000
+
+
+def peak_bytes(opened: CollectedSink, chunks: Iterator[bytes]) -> int:
+    """The most that was allocated while an answer was taken and put together."""
+    tracemalloc.start()
+    try:
+        for chunk in chunks:
+            opened.take(chunk)
+        opened.finish()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def long_chat(size_bytes: int) -> Iterator[bytes]:
+    for _ in range(size_bytes // 50_000):
+        yield lines({"message": {"role": "assistant", "content": "x" * 50_000}, "done": False})
+    yield END
+
+
+def long_embedding(size_bytes: int) -> Iterator[bytes]:
+    yield b'{"embeddings":[[0'
+    for _ in range(size_bytes // 52_000):
+        yield b",-0.012345678" * 4000
+    yield b"]]}"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "content_type", "chunks", "times"),
+    [
+        ("/api/chat", LINES, long_chat, 3.5),
+        ("/api/embed", "application/json", long_embedding, 3.5),
+    ],
+)
+def test_a_large_answer_is_put_together_in_a_few_times_its_size(
+    endpoint: str, content_type: str, chunks: Callable[[int], Iterator[bytes]], times: float
+) -> None:
+    size = 8 * 2**20
+    opened = sink(content_type=content_type, limit_bytes=2 * size, endpoint=endpoint)
+
+    assert peak_bytes(opened, chunks(size)) < times * size
