@@ -79,7 +79,7 @@ class ConnectionSettings:
         "FOREMAN_BODY_BUDGET",
         size_bytes,
         "128MiB",
-        "request bodies that one web process holds at once, then 503",
+        "request bodies that one web process holds at once, then 503; at least FOREMAN_MAX_BODY",
     )
     allow_admin: bool = setting(
         "FOREMAN_ALLOW_ADMIN",

@@ -12,7 +12,8 @@
     │   ├── NoLiveTarget         ├── ShuttingDown
     │   ├── DatabaseUnavailable  ├── BypassFull
     │   │   └── StatementTooSlow
-    │   └── QueueFull
+    │   ├── QueueFull
+    │   └── BodiesFull
     ├── WaitedTooLong  504       the job was not started in time (TtlPassed)
     ├── DeadlinePassed  504      nor did it end in time
     ├── TargetError  502         an Ollama server
@@ -148,6 +149,12 @@ class BypassFull(ServerBusy):
     """server busy, please try again: too many embedding requests at once."""
 
     code, retry_after_s = "bypass_full", 1
+
+
+class BodiesFull(ServerBusy):
+    """server busy, please try again: this process holds as many request bodies as it may."""
+
+    code, retry_after_s = "bodies_full", 2
 
 
 class WaitedTooLong(ForemanError):

@@ -5,6 +5,7 @@ from flask import Flask
 from foreman.api import client, cors, errors, hosts, own
 from foreman.api.artifacts import Artifacts
 from foreman.api.batch import Batch
+from foreman.api.budget import Budget
 from foreman.api.deliveries import Ledger
 from foreman.api.docs import Docs
 from foreman.api.jobs import Jobs
@@ -21,6 +22,10 @@ def create_app(runtime: WebRuntime) -> Flask:
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     client.limit_idle_time(app, runtime.settings.client_timeout_s)
+    settings = runtime.settings
+    # One body that is allowed always finds room in an idle process.
+    budget = Budget(max(settings.body_budget_bytes, settings.max_body_bytes))
+    client.limit_bodies(app, budget, slow_s=settings.client_timeout_s)
     hosts.install(app, runtime.settings.host)
     cors.install(app, runtime.settings.origins)
     errors.install(app)

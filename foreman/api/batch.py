@@ -85,6 +85,7 @@ class _Intake:
         self._judge = Judge(runtime)
         self._chunk: list[tuple[int, bytes | ForemanError]] = []
         self._chunk_bytes = 0
+        self._reservation = client.new_reservation()
         self._flushed_at = time.monotonic()
         self._failure: ForemanError | None = None
         self.is_wanted = True
@@ -98,13 +99,14 @@ class _Intake:
             for line in self._lines(lines):
                 taken += 1
                 self._take(line)
-        except ForemanError as error:  # the body ended early, or was too long
+        except ForemanError as error:  # the body ended early, was too long or found no room
             self._chunk.append((taken, error))
         except Exception:  # the outermost loop of this thread: the client must get its end
             log.exception("batch failed")
         try:
             self._flush()
         finally:
+            self._reservation.release()
             self.answers.put(b"")
 
     def _lines(self, lines: Lines) -> Iterator[Line]:
@@ -112,6 +114,7 @@ class _Intake:
             if not self.is_wanted:
                 return
             yield from lines.feed(piece)
+            self._reservation.resize(self._chunk_bytes + lines.held_bytes)
         yield from lines.finish()
 
     def _take(self, line: Line) -> None:

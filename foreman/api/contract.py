@@ -60,11 +60,14 @@ ALWAYS = (
     ),
     problem(405, "http_error: the path has no such method"),
     problem(500, "internal_error: a defect of foreman's"),
-    problem(503, "database_unavailable, shutting_down: try again after `Retry-After` seconds"),
+    problem(
+        503,
+        "database_unavailable, bodies_full, shutting_down: try again after `Retry-After` seconds",
+    ),
 )
 _FULL = problem(
     503,
-    "queue_full: too many jobs wait; server_busy, database_unavailable, shutting_down:"
+    "queue_full: too many jobs wait; bodies_full, server_busy, database_unavailable, shutting_down:"
     " try again after `Retry-After` seconds",
 )
 _RETRY_FULL = problem(
@@ -112,8 +115,8 @@ JOBS = (
         body_type=NDJSON,
         answers=(
             Answer(200, "One line for each line, as they are accepted or refused; a line with"
-                   " 503 (queue_full, server_busy, database_unavailable, shutting_down) says in"
-                   " `retry_after_s` when to send it again",
+                   " 503 (queue_full, bodies_full, server_busy, database_unavailable,"
+                   " shutting_down) says in `retry_after_s` when to send it again",
                    objects.BatchLine, NDJSON),
             problem(422, "invalid: a header or parameter is wrong"),
         ),

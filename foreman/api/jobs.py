@@ -54,10 +54,7 @@ class Jobs:
 
     def submit_job(self) -> Response:
         headers = read_headers(SubmitHeaders)
-        body = client.read_body(self._runtime.settings.max_body_bytes)
-        asked, request = read_job(self._runtime.turns, body)
-        del body  # the request is all that is kept of it
-        outcome = accept(self._runtime, ask_of(asked, request, headers, headers.key))
+        outcome = self._accepted(headers)
         job = history.row_of(outcome) if isinstance(outcome, New) else self._find(outcome.job_id)
         wait_s = _wanted_wait_s(headers.prefer)
         if wait_s is not None and job.state not in END_STATES:
@@ -71,6 +68,15 @@ class Jobs:
         if wait_s is not None:
             response.headers["Preference-Applied"] = f"wait={wait_s}"
         return response
+
+    def _accepted(self, headers: SubmitHeaders) -> New | Replayed:
+        """What has become of the job in the body, which nobody holds after this."""
+        body = client.read_body(self._runtime.settings.max_body_bytes)
+        asked, request = read_job(self._runtime.turns, body)
+        del body  # the request is all that is kept of it
+        outcome = accept(self._runtime, ask_of(asked, request, headers, headers.key))
+        client.release_body()
+        return outcome
 
     def list_jobs(self) -> Response:
         query = read_query(ListQuery)

@@ -48,9 +48,9 @@ class OllamaSurface:
     def _serve(self, route: Route) -> Response:
         if route.route_class is RouteClass.ADMIN:
             return self._administer()
-        body = client.read_body(self._runtime.settings.max_body_bytes)
         if route.route_class is RouteClass.QUEUED:
-            return self._generate(route, body)
+            return self._generate(route)
+        body = self._read_body()
         asked = _asked(body)
         if route.route_class is RouteClass.BYPASS:
             wanted = request.headers.get(header_rules.TARGET)
@@ -62,7 +62,11 @@ class OllamaSurface:
             return exchange_response(merged(self._runtime, route, asked))
         return self._forward(self._target_of(route, body), asked)
 
-    def _generate(self, route: Route, body: bytes) -> Response:
+    def _read_body(self) -> bytes:
+        return client.read_body(self._runtime.settings.max_body_bytes)
+
+    def _generate(self, route: Route) -> Response:
+        body = self._read_body()
         asked = Request(
             route=route,
             method=request.method,
@@ -78,7 +82,11 @@ class OllamaSurface:
             return exchange_response(Unplaced(self._runtime, places, placed.target, sent))
         if isinstance(placed, Direct):
             return self._forward(placed.target, _asked(body))
-        return exchange_response(Follower(self._runtime, submit(self._runtime, asked, placed)))
+        ticket = submit(self._runtime, asked, placed)
+        # From here on the body is the database's: the wait may be long.
+        del asked, body, placed
+        client.release_body()
+        return exchange_response(Follower(self._runtime, ticket))
 
     def _should_merge(self) -> bool:
         has_choice = len(self._runtime.targets) > 1 and header_rules.TARGET not in request.headers

@@ -6,7 +6,7 @@ answered from what its key holds: it is not judged again, and no limit counts it
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 from uuid import UUID
 
@@ -176,7 +176,8 @@ def _outcome(
 ) -> Outcome:
     job, made = prepared.job, prepared.hook.shown_secret if prepared.hook else None
     if job.id in new:
-        return New(job, new[job.id], made)
+        # Without the body: the database has it, and the caller may wait for the job's end.
+        return New(replace(job, body=b""), new[job.id], made)
     holder = holders.get(job.key or "")
     if holder is None:
         return ServerBusy("server busy, please try again: the key's job is being removed")

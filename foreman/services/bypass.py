@@ -5,6 +5,7 @@ Which target is decided by `core.embedding`; keeping the model there is the work
 
 import threading
 from collections import Counter
+from dataclasses import replace
 
 from foreman.adapters.target import TargetRequest
 from foreman.core.bodies import look
@@ -129,6 +130,7 @@ class Bypass:
         if self._has_left:
             raise ClientLeft
         answer = self._forwarding.start()
+        self._request = replace(self._request, body=None)  # nobody else will be asked
         if answer.status == 200 and self._is_kept:
             # Here at once, for the next choice; for other processes when `upkeep` writes it.
             self._runtime.kept |= {(target, self._model)}

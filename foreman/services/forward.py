@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 
 from foreman.adapters.target import Call, TargetRequest
 from foreman.core import headers as header_rules
@@ -31,6 +32,7 @@ class Forwarding:
 
     def start(self) -> Answer:
         head = self._call.send(self._request)
+        self._request = replace(self._request, body=None)  # it is out; the answer may be long
         headers = [*header_rules.for_client(head.headers), (header_rules.TARGET, self._target)]
         return Answer(head.status, headers, self._body(_framing(head)))
 

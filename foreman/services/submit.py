@@ -4,7 +4,7 @@ When in doubt, the target is asked: what foreman cannot place gets the target's 
 still be a generation, so that such requests are bounded like embeddings (`direct`).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from uuid import UUID
 
@@ -163,4 +163,5 @@ def submit(runtime: WebRuntime, request: Request, queued: Queued) -> Ticket:
         raise
     queue = class_queue(job.queue, job.job_class, job.pinned_target)
     runtime.publisher.send(Wakeup(job.id, queue, job.model, job.web_id))
-    return Ticket(job.id, mailbox, request, queued.streams, queued.sent.change)
+    without_body = replace(request, body=b"")  # the database has it; the client may wait for long
+    return Ticket(job.id, mailbox, without_body, queued.streams, queued.sent.change)
