@@ -1,8 +1,6 @@
 """What one worker process holds, and the duties that it has beside its jobs."""
 
-import logging
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 
 from foreman.config import Settings
@@ -11,9 +9,11 @@ from foreman.core.states import Phase
 from foreman.core.warm import Serving
 from foreman.errors import DatabaseUnavailable, ForemanError, ShuttingDown
 from foreman.ids import new_id
+from foreman.periodic import PeriodicTasks
 from foreman.runtime import WorkerRuntime
 from foreman.services.health import Health
 from foreman.services.keep import Keeper
+from foreman.services.lists import keep_lists
 from foreman.services.run import Run, Runner, check_time
 from foreman.services.slots import Slots
 from foreman.services.visit import Visit
@@ -23,8 +23,8 @@ from foreman.store.targets import Lease
 
 TEND_EVERY_S = 1.0
 CHECK_EVERY_S = 0.25
-
-log = logging.getLogger(__name__)
+# A load or a hanging target may hold a periodic task for longer; the process ends all the same.
+STOP_LIMIT_S = 0.5
 
 
 class Worker:
@@ -42,14 +42,16 @@ class Worker:
         self.slots = Slots()
         self.is_stopping = threading.Event()
         self.warmth = Warmth(self.runtime, serving=self._serving, may_load=self._may_load)
-        self._has_ended = threading.Event()
-        catalog = self.runtime.catalog
-        self._start("beat", lambda: self.keeper.beat_every_s, self.keeper.beat)
-        self._start("runs", lambda: self.keeper.renew_every_s, self.keeper.renew_runs)
-        self._start("bounds", lambda: CHECK_EVERY_S, self._check_bounds)
-        self._start("lists", lambda: catalog.refresh_every_s, catalog.refresh)
-        self._start("health", lambda: TEND_EVERY_S, self._tend)
-        self._start("warmth", lambda: LOOK_EVERY_S, self._keep_warm)
+        # What one of them waits for may not hold up another: a target that hangs may not cost the
+        # lease, a load may take minutes, and a silent database may not keep a worker from seeing
+        # that its lease has run out.
+        self._tasks = PeriodicTasks()
+        self._tasks.start("beat", self.keeper.beat_every_s, self.keeper.beat)
+        self._tasks.start("runs", lambda: self.keeper.renew_every_s, self.keeper.renew_runs)
+        self._tasks.start("bounds", CHECK_EVERY_S, self._check_bounds)
+        self._tasks.start("health", TEND_EVERY_S, self._tend)
+        self._tasks.start("warmth", LOOK_EVERY_S, self._keep_warm)
+        keep_lists(self._tasks, self.runtime.catalog)
 
     def lease(self) -> Lease | None:
         """The lease of a target, taken now if there is one to take."""
@@ -103,34 +105,14 @@ class Worker:
     def close(self) -> None:
         """The last thing: no job runs any more, the target is given back."""
         self.stop()
-        self._has_ended.set()
+        self._tasks.stop(STOP_LIMIT_S)
         with suppress(DatabaseUnavailable):
             self.keeper.release()
         self.runtime.close()
 
     def _stop_late_runs(self) -> None:
-        if not self._has_ended.wait(self.runtime.settings.shutdown_s):
+        if not self._tasks.stopping.wait(self.runtime.settings.shutdown_s):
             self.runner.stop_all(ShuttingDown())
-
-    # Duties, each on a thread of its own: what one of them waits for may not hold up another.
-    # A target that hangs may not cost the lease, a load may take minutes, and a database that is
-    # silent may not keep a worker from seeing that its lease has run out.
-
-    def _start(self, name: str, every_s: Callable[[], float], duty: Callable[[], None]) -> None:
-        threading.Thread(
-            target=self._repeat, name=name, args=(name, every_s, duty), daemon=True
-        ).start()
-
-    def _repeat(self, name: str, every_s: Callable[[], float], duty: Callable[[], None]) -> None:
-        while True:
-            try:
-                duty()
-            except DatabaseUnavailable as error:
-                log.warning("put off", extra={"duty": name, "error": str(error)})
-            except Exception:  # the outermost loop: the next turn may do better
-                log.exception("failed", extra={"duty": name})
-            if self._has_ended.wait(every_s()):
-                return
 
     def _check_bounds(self) -> None:
         self.keeper.check()

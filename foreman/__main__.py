@@ -5,7 +5,7 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -15,9 +15,10 @@ from alembic.config import Config
 from foreman import cli, logs, policy
 from foreman.config import load, variables
 from foreman.core.arrivals import Arrival
-from foreman.errors import DatabaseUnavailable, ForemanError
+from foreman.errors import ForemanError
 from foreman.listen import listen
 from foreman.parsing import port, webhook_secrets
+from foreman.periodic import PeriodicTasks
 from foreman.runtime import RelayRuntime
 from foreman.services.deliver import Pump
 from foreman.services.reap import reap
@@ -31,6 +32,7 @@ log = logging.getLogger("foreman")
 
 RELAY_EVERY_S = 0.2
 REAP_EVERY_S = 1.0
+STOP_LIMIT_S = 10.0  # for what is being reaped and removed
 LISTEN_PORT = 8787
 MIGRATIONS = Path(__file__).parent.parent / "migrations" / "alembic.ini"
 
@@ -44,47 +46,22 @@ def relay(args: argparse.Namespace) -> None:
     """Publish what is owed, reap what is lost, deliver webhooks, remove what is old."""
     settings = load()
     logs.configure(settings.log_level)
-    stop = threading.Event()
+    tasks = PeriodicTasks()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *_: tasks.stopping.set())
     runtime = RelayRuntime(settings)
     log.info("relay started")
     publishing = Relay(runtime)
     pump = Pump(runtime.database, runtime.webhooks, settings)
-    retain_every_s = settings.retention_every_s
-    threads = [
-        _start("reap", _repeat, stop, "reap", REAP_EVERY_S, lambda: reap(runtime)),
-        _start(
-            "retain",
-            _repeat,
-            stop,
-            "retain",
-            retain_every_s,
-            lambda: retain(runtime.database, settings),
-        ),
-        _start("pump", pump.run, stop),
-    ]
-    _repeat(stop, "publish", RELAY_EVERY_S, publishing.publish)
-    for thread in threads:
-        thread.join()
+    pumping = threading.Thread(target=pump.run, args=(tasks.stopping,), name="pump")
+    pumping.start()
+    tasks.start("reap", REAP_EVERY_S, lambda: reap(runtime))
+    tasks.start("retain", settings.retention_every_s, lambda: retain(runtime.database, settings))
+    tasks.run("publish", RELAY_EVERY_S, publishing.publish)
+    tasks.stop(STOP_LIMIT_S)
+    pumping.join()
     publishing.close()
     runtime.close()
-
-
-def _start(name: str, target: Callable[..., None], *arguments: object) -> threading.Thread:
-    thread = threading.Thread(target=target, args=arguments, name=name)
-    thread.start()
-    return thread
-
-
-def _repeat(stop: threading.Event, name: str, every_s: float, duty: Callable[[], object]) -> None:
-    while not stop.wait(every_s):
-        try:
-            duty()
-        except DatabaseUnavailable as error:
-            log.warning("put off", extra={"duty": name, "error": str(error)})
-        except Exception:  # the outermost loop: the next turn may do better
-            log.exception("failed", extra={"duty": name})
 
 
 def settings_table(args: argparse.Namespace) -> None:

@@ -5,7 +5,6 @@ Everything else is given what it needs from here, so that tests can give it some
 
 import gc
 import queue
-from collections import Counter
 from functools import partial
 from uuid import UUID
 
@@ -20,6 +19,8 @@ from foreman.adapters.publisher import Publisher
 from foreman.adapters.target import TargetClient
 from foreman.adapters.webhook import WebhookClient
 from foreman.config import Settings
+from foreman.core.prospect import Prospect
+from foreman.core.room import Room
 from foreman.ids import new_id
 from foreman.store.db import Database
 from foreman.store.queue_rows import QueueFacts
@@ -55,13 +56,16 @@ class WebRuntime:
         self.settings = settings
         self.web_id: UUID = new_id()
         self.database = Database(settings.database_url, pool_size=WEB_POOL)
+        # Of its own: however busy the others are, the heartbeat waits for no connection.
+        self.heartbeat = Database(settings.database_url, pool_size=1)
         self.targets = _clients(settings, settings.bypass_concurrency)
         self.catalog = Catalog(self.targets)
         self.turns = Turns()
         self.is_stopping = False
         self.leased: frozenset[str] = frozenset()  # targets that a worker drives
         self.queues = QueueFacts([], [], {})  # a second old at most
-        self.accepted: Counter[str] = Counter()  # jobs of each queue since then
+        self.room = Room()  # what of them waits, and what was accepted since
+        self.prospect = Prospect()  # what they may expect; a few seconds old at most
         # Pairs of target and canonical model: embedding models that were used, those now kept.
         self.embedded: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
         self.kept: frozenset[tuple[str, str]] = frozenset()
@@ -93,6 +97,7 @@ class WebRuntime:
         for client in self.targets.values():
             client.close()
         self.database.close()
+        self.heartbeat.close()
 
 
 class WorkerRuntime:

@@ -1,25 +1,33 @@
-"""Which target has which model: a list a target, read every few seconds and on a miss."""
+"""Which target has which model: a list of each target, read every few seconds and on a miss.
+
+Each target is queried by at most one thread at a time, and whoever needs its list meanwhile takes
+what that query brings. A target that is away is never queried for a request: only `refresh` and
+`refresh_target` do that, which the process calls in the background.
+"""
 
 import json
 import logging
 import threading
 import time
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from foreman.adapters.target import TargetClient, TargetRequest
 from foreman.core.queues import canonical_name
-from foreman.errors import TargetError
+from foreman.errors import NoLiveTarget, TargetError
 
 log = logging.getLogger(__name__)
 
 FETCH_LIMIT_S = 3.0
-# How often a process that serves should call `refresh`, and how often while a target is away.
+# How often a target should be queried, and how often while it is away.
 REFRESH_EVERY_S = 5.0
 REFRESH_LOST_EVERY_S = 1.0
-# A name that nobody has is asked for again at most this often.
+# A list that was asked for within this time is believed when it lacks a model.
 MISS_PAUSE_S = 1.0
+# How long a request waits for lists: a target that takes longer is away by then.
+LOOKUP_LIMIT_S = FETCH_LIMIT_S + 0.5
+
+NEVER = float("-inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,100 +46,182 @@ class Placement:
     is_remote: bool
 
 
+class _Source:
+    """One target: its last list, and the query in progress."""
+
+    def __init__(self, client: TargetClient) -> None:
+        self.client = client
+        self.listing = Listing({}, False)
+        self.heard_at = NEVER  # when the list that is here was asked for
+        self.lost_at = NEVER
+        self.queried_at: float | None = None  # when the query in progress began
+
+    @property
+    def is_heard(self) -> bool:
+        return self.heard_at != NEVER
+
+    def lose(self) -> None:
+        self.lost_at = time.monotonic()
+        self.listing = Listing(self.listing.models, is_reachable=False)
+
+    def settle(self, listing: Listing | None) -> None:
+        """The query in progress has ended; None: without a list."""
+        queried_at, self.queried_at = self.queried_at, None
+        if listing is None:
+            self.listing = Listing(self.listing.models, is_reachable=False)
+        elif queried_at is not None and queried_at > self.lost_at:
+            self.listing, self.heard_at = listing, queried_at
+        # Else what it said is older than its absence.
+
+
 class Catalog:
     """The models of all targets. A target that does not answer keeps its last list."""
 
     def __init__(self, clients: Mapping[str, TargetClient]) -> None:
-        self._clients = clients
-        self._listings: dict[str, Listing] = {name: Listing({}, False) for name in clients}
-        self._asked_at = float("-inf")
-        self._is_stale = True
-        self._lost_at: dict[str, float] = {}
-        self._one_refresh = threading.Lock()
-        self._lock = threading.Lock()
+        self._sources = {name: _Source(client) for name, client in clients.items()}
+        self._expired_at = NEVER
+        # Guards the sources; notified whenever a query has ended.
+        self._changed = threading.Condition()
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """All targets, in the order of the settings."""
+        return tuple(self._sources)
 
     @property
     def reachable(self) -> tuple[str, ...]:
         """The targets that answered last time, in the order of the settings."""
-        return tuple(name for name, listing in self._listings.items() if listing.is_reachable)
-
-    @property
-    def refresh_every_s(self) -> float:
-        """How long the lists are good for now."""
-        is_whole = len(self.reachable) == len(self._clients)
-        return REFRESH_EVERY_S if is_whole else REFRESH_LOST_EVERY_S
+        return tuple(name for name, each in self._sources.items() if each.listing.is_reachable)
 
     def is_reachable(self, target: str) -> bool:
         """Whether the target answered last time."""
-        return self._listings[target].is_reachable
+        return self._sources[target].listing.is_reachable
+
+    def refresh_every_s(self, target: str) -> float:
+        """How long the list of a target is good for now."""
+        return REFRESH_EVERY_S if self.is_reachable(target) else REFRESH_LOST_EVERY_S
 
     def lose(self, target: str) -> None:
         """A target refused a connection: it is away until it is seen again."""
-        with self._lock:
-            self._lost_at[target] = time.monotonic()
-            self._listings[target] = Listing(self._listings[target].models, is_reachable=False)
-
-    def find(self, model: str) -> Placement | None:
-        """Where a model (by its canonical name) is; asks the targets when nobody had it."""
-        if self._is_stale:
-            self.refresh()
-        found = self.look_up(model)
-        if found is None and time.monotonic() - self._asked_at > MISS_PAUSE_S:
-            self.refresh()
-            found = self.look_up(model)
-        return found
-
-    def models_of(self, target: str) -> frozenset[str]:
-        """The canonical names of a target's own models."""
-        models = self._listings[target].models
-        return frozenset(name for name, is_remote in models.items() if not is_remote)
+        with self._changed:
+            self._sources[target].lose()
 
     def expire(self) -> None:
-        """Say that the lists have probably changed."""
-        self._is_stale = True
+        """Say that the lists have probably changed: the next lookup asks for them again."""
+        self._expired_at = time.monotonic()
 
-    def refresh(self) -> None:
-        """Ask every target for its list now."""
-        with self._one_refresh:
-            self._asked_at, self._is_stale = time.monotonic(), False
-            with ThreadPoolExecutor(len(self._clients)) as pool:
-                for _ in pool.map(self._look, self._clients):
-                    pass  # each answer counts when it comes, whatever the others do
+    def find(self, model: str, *, on: str | None = None) -> Placement | None:
+        """Where a model (by its canonical name) is, among all targets or on one of them.
+
+        None: each of them was heard and does not have it. The targets that answer are asked again
+        when their lists lack it. NoLiveTarget: one that may have it has not been heard yet.
+        """
+        names = self.targets if on is None else (on,)
+        found = self._look_up(model, names)
+        young_enough = NEVER if found else time.monotonic() - MISS_PAUSE_S
+        outdated = self._outdated(names, max(self._expired_at, young_enough))
+        silent = self._renew(outdated, lambda: not found and bool(self._look_up(model, names)))
+        if outdated:
+            found = self._look_up(model, names)
+        if found:
+            return found
+        if late := [each for each in names if each in silent or not self._sources[each].is_heard]:
+            raise NoLiveTarget(
+                "server busy, please try again: no target that answers has the model,"
+                f" and {', '.join(late)} has not listed its models yet"
+            )
+        return None
 
     def look_up(self, model: str) -> Placement | None:
         """Where a model is by the lists that are here; asks nobody."""
-        having = {
-            n: each.models[model] for n, each in self._listings.items() if model in each.models
-        }
+        return self._look_up(model, self.targets)
+
+    def models_of(self, target: str) -> frozenset[str]:
+        """The canonical names of a target's own models."""
+        models = self._sources[target].listing.models
+        return frozenset(name for name, is_remote in models.items() if not is_remote)
+
+    def refresh(self, limit_s: float | None = None) -> None:
+        """Ask every target for its list; returns when all have answered or failed to, or then."""
+        self._wait(self._query(self.targets), limit_s)
+
+    def refresh_target(self, target: str) -> None:
+        """Ask one target for its list, and wait for it."""
+        self._wait(self._query([target]), None)
+
+    def _look_up(self, model: str, names: Iterable[str]) -> Placement | None:
+        lists = ((name, self._sources[name].listing.models) for name in names)
+        having = {name: models[model] for name, models in lists if model in models}
         if not having:
             return None
         return Placement(tuple(having), is_remote=all(having.values()))
 
+    def _outdated(self, names: Iterable[str], since: float) -> list[str]:
+        """The targets that answer and whose list was asked for before `since`."""
+        return [
+            name
+            for name in names
+            if self._sources[name].listing.is_reachable and self._sources[name].heard_at < since
+        ]
+
+    def _renew(self, names: Sequence[str], is_enough: Callable[[], bool]) -> set[str]:
+        """Wait for new lists of these targets, not for long; the ones that did not come."""
+        return self._wait(self._query(names), LOOKUP_LIMIT_S, is_enough) if names else set()
+
+    def _query(self, names: Iterable[str]) -> dict[str, float]:
+        """The queries of these targets, and when each began: the one in progress, or a new one."""
+        queries: dict[str, float] = {}
+        with self._changed:
+            for name in names:
+                source = self._sources[name]
+                if source.queried_at is None:
+                    threading.Thread(target=self._look, args=(name,), daemon=True).start()
+                    source.queried_at = time.monotonic()
+                queries[name] = source.queried_at
+        return queries
+
+    def _wait(
+        self,
+        queries: Mapping[str, float],
+        limit_s: float | None,
+        is_enough: Callable[[], bool] = lambda: False,
+    ) -> set[str]:
+        """Until all these queries have ended, or there is enough; the ones that still run."""
+
+        def running() -> set[str]:
+            return {name for name, at in queries.items() if self._sources[name].queried_at == at}
+
+        with self._changed:
+            self._changed.wait_for(lambda: not running() or is_enough(), limit_s)
+            return running()
+
     def _look(self, name: str) -> None:
-        asked_at = time.monotonic()
-        listing = self._ask(self._clients[name])
-        with self._lock:
-            known = self._listings[name]
-            if listing is None:
-                listing = Listing(known.models, is_reachable=False)
-            elif self._lost_at.get(name, 0.0) >= asked_at:
-                return  # what it said is older than its absence
-            self._listings[name] = listing
-        if listing.is_reachable != known.is_reachable:
+        source, listing = self._sources[name], None
+        try:
+            listing = _ask(source.client)
+        finally:
+            was_reachable = source.listing.is_reachable
+            with self._changed:
+                source.settle(listing)
+                self._changed.notify_all()
+        is_reachable = source.listing.is_reachable
+        if is_reachable != was_reachable:
             log.info(
                 "target reachability changed",
-                extra={"target": name, "is_reachable": listing.is_reachable},
+                extra={"target": name, "is_reachable": is_reachable},
             )
 
-    def _ask(self, client: TargetClient) -> Listing | None:
-        try:
-            head, body = client.fetch(TargetRequest("GET", "/api/tags"), silence_s=FETCH_LIMIT_S)
-            entries = json.loads(body)["models"] if head.status == 200 else None
-            if entries is None:
-                return None
-            named = {
-                canonical_name(str(each["name"])): bool(each.get("remote_host")) for each in entries
-            }
-        except (TargetError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+
+def _ask(client: TargetClient) -> Listing | None:
+    """The list of a target; None when it gave none."""
+    try:
+        head, body = client.fetch(TargetRequest("GET", "/api/tags"), silence_s=FETCH_LIMIT_S)
+        entries = json.loads(body)["models"] if head.status == 200 else None
+        if entries is None:
             return None
-        return Listing({name: remote for name, remote in named.items() if name}, True)
+        named = {
+            canonical_name(str(each["name"])): bool(each.get("remote_host")) for each in entries
+        }
+    except (TargetError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    return Listing({name: remote for name, remote in named.items() if name}, True)

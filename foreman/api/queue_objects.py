@@ -5,8 +5,8 @@ from typing import Annotated
 from pydantic import AwareDatetime, Field
 
 from foreman.api.objects import Shown
+from foreman.core.prospect import QueueReport
 from foreman.core.queues import JobClass
-from foreman.services.outlook import QueueReport
 from foreman.store.queue_rows import Savings, SwapRow
 
 
@@ -34,7 +34,7 @@ class QueueObject(Shown):
 
 
 class QueueList(Shown):
-    """Every residency that has work or is loaded, the longest wait first."""
+    """Every residency that has work or is loaded, the longest wait first; some seconds old."""
 
     data: list[QueueObject]
 

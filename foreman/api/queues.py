@@ -7,7 +7,6 @@ from foreman.api.payloads import NoQuery, SwapsQuery
 from foreman.api.queue_objects import QueueList, SwapPage, queue_object, swap_object, totals_of
 from foreman.api.reading import read_query
 from foreman.runtime import WebRuntime
-from foreman.services.outlook import Prospect, rules_of
 from foreman.store import queue_rows
 
 
@@ -19,10 +18,7 @@ class Queues:
 
     def list_queues(self) -> Response:
         read_query(NoQuery)
-        with self._runtime.database.statement() as connection:
-            facts = queue_rows.read_queues(connection)
-        rules = rules_of(self._runtime.settings)
-        reports = Prospect(facts, rules, self._runtime.catalog).reports()
+        reports = self._runtime.prospect.reports
         return shown_response(QueueList(data=[queue_object(each) for each in reports]))
 
     def list_swaps(self) -> Response:

@@ -182,8 +182,12 @@ def wait_bound_s(
     """
     is_batch = job_class is JobClass.BATCH
     max_wait_s = rules.max_wait_batch_s if is_batch else rules.max_wait_interactive_s
-    visits = (rules.kappa * each + each + rules.job_limit_s for each in others_swap_s)
-    return max_wait_s + swap_s + sum(visits)
+    return max_wait_s + swap_s + sum(longest_visit_s(rules, each) for each in others_swap_s)
+
+
+def longest_visit_s(rules: Rules, swap_s: float) -> float:
+    """How long one visit may keep others waiting: its swap, its dwell, and the job that runs."""
+    return swap_s + rules.kappa * swap_s + rules.job_limit_s
 
 
 def _is_late(interactive_s: float, rules: Rules) -> bool:

@@ -4,7 +4,7 @@ A forecast, not a promise: the promise is `core.drain.wait_bound_s`. The same po
 that will decide then, over the waits as they will be, with runs as long as they have been.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from foreman.core.drain import Action, Line, Rules, decide, overdue, wait_s
@@ -42,10 +42,12 @@ class Stay:
     count: int
 
 
-def foresee(rules: Rules, standing: Standing, backlogs: Sequence[Backlog]) -> list[Stay]:
-    """The visits of one target until nothing waits or the horizon is reached."""
+def foresee(rules: Rules, standing: Standing, backlogs: Sequence[Backlog]) -> Iterator[Stay]:
+    """The visits of one target until nothing waits or the horizon is reached.
+
+    Each costs time in proportion to what waits, so a caller may pause between two of them.
+    """
     left = {each.line.queue: each for each in backlogs if each.count}
-    stays: list[Stay] = []
     now_s, resident = 0.0, standing.resident
     dwell_s, swap_in_s = standing.dwell_s, standing.swap_in_s
     if resident is None or standing.running < standing.slots:
@@ -75,11 +77,10 @@ def foresee(rules: Rules, standing: Standing, backlogs: Sequence[Backlog]) -> li
             now_s += begin_s
         begin_s = 0.0
         served = _served(rules, standing.slots, backlog, left, now_s, dwell_s, swap_in_s)
-        stays.append(Stay(decision.queue, now_s, served))
+        yield Stay(decision.queue, now_s, served)
         took_s = -(-served // standing.slots) * backlog.run_s
         now_s, dwell_s = now_s + took_s, dwell_s + took_s
         _take(left, decision.queue, served)
-    return stays
 
 
 def eta_s(stays: Sequence[Stay], queue: str, *, position: int, slots: int, run_s: float) -> float:
@@ -126,11 +127,13 @@ def _due_s(rules: Rules, line: Line) -> float:
 
 def _aged(line: Line, by_s: float) -> Line:
     """The line as it will be in `by_s` seconds."""
-    return replace(
-        line,
-        interactive_s=None if line.interactive_s is None else line.interactive_s + by_s,
-        batch_s=None if line.batch_s is None else line.batch_s + by_s,
-        idle_s=line.idle_s + by_s,
+    return Line(  # not `replace`, which takes three times as long
+        line.queue,
+        None if line.interactive_s is None else line.interactive_s + by_s,
+        None if line.batch_s is None else line.batch_s + by_s,
+        line.swap_s,
+        line.idle_s + by_s,
+        line.is_elsewhere,
     )
 
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from foreman.core.states import JobState
 from foreman.runtime import WebRuntime
-from foreman.services.outlook import Prospect, rules_of
 from foreman.store.job_rows import JobRow, count_ahead
 
 
@@ -23,9 +22,8 @@ def estimate(runtime: WebRuntime, job: JobRow) -> Estimate | None:
         return None
     with runtime.database.statement() as connection:
         ahead = count_ahead(connection, job)
-    prospect = Prospect(runtime.queues, rules_of(runtime.settings), runtime.catalog)
     median_s, slow_s = (
-        prospect.eta_s(job.queue, job.model, ahead, is_p90=is_p90, pinned=job.pinned_target)
+        runtime.prospect.eta_s(job.queue, ahead, is_p90=is_p90, pinned=job.pinned_target)
         for is_p90 in (False, True)
     )
     return Estimate(ahead + 1, median_s, slow_s)

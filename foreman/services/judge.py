@@ -4,7 +4,8 @@
 2. the model's name is no name                  422 invalid_model
 3. the model runs elsewhere                     422 remote_model: it would wait for no worker
 4. X-Foreman-Target names no target             422 invalid
-5. no target answers                            accepted: the job waits
+5. no target answers, or one that may have it
+   has not listed its models yet                accepted: the job waits
 6. no target has it, or not the one named       422 model_not_found, in the target's own words
 """
 
@@ -17,7 +18,7 @@ from foreman.core import headers as header_rules
 from foreman.core.bodies import Look, read
 from foreman.core.queues import canonical_name, is_cloud_name
 from foreman.core.reading.scan import Unreadable
-from foreman.errors import ForemanError, TargetError
+from foreman.errors import ForemanError, NoLiveTarget, TargetError
 from foreman.refusals import InvalidModel, ModelNotFound, RemoteModel, Unprocessable
 from foreman.runtime import WebRuntime
 
@@ -62,7 +63,10 @@ class Judge:
             known = ", ".join(self._runtime.targets)
             words = f"{header_rules.TARGET} names no target; there are: {known}"
             raise Unprocessable(words, field=header_rules.TARGET)
-        found = self._runtime.catalog.find(model)
+        try:
+            found = self._runtime.catalog.find(model, on=target)
+        except NoLiveTarget:
+            return model
         if found is not None and found.is_remote:
             raise RemoteModel(_remote(model), field=FIELD)
         self._check_has(model, found, target)

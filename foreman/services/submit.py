@@ -96,7 +96,7 @@ def place(runtime: WebRuntime, request: Request) -> Queued | Direct:
     if is_cloud_name(looked.model):
         return Direct(pinned or any_target(runtime), needs_place=False)
     model = canonical_name(looked.model)
-    found = runtime.catalog.find(model) if model else None
+    found = runtime.catalog.find(model, on=pinned) if model else None
     if model is None or found is None:
         return Direct(pinned or any_target(runtime))
     targets = found.targets if pinned is None else (pinned,)
@@ -123,8 +123,6 @@ def _pinned(runtime: WebRuntime, request: Request) -> str | None:
 
 def any_target(runtime: WebRuntime) -> str:
     """A target that answers, for a request that any of them may answer."""
-    if not runtime.catalog.reachable:
-        runtime.catalog.refresh()
     for name in runtime.catalog.reachable:
         return name
     raise NoLiveTarget("server busy, please try again: no target answers")

@@ -1,93 +1,73 @@
 """What a web process does beside its requests: heartbeat, model lists, writes that can wait."""
 
-import logging
 import os
 import queue
 import socket
-import threading
-import time
-from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from foreman.errors import DatabaseUnavailable
+from foreman.periodic import PeriodicTasks
 from foreman.runtime import WebRuntime
 from foreman.services.cancel import cancel
+from foreman.services.lists import keep_lists
+from foreman.services.outlook import look_ahead, read_facts
 from foreman.store import kept, runs, targets, upkeep
-from foreman.store.queue_rows import read_queues
 
-log = logging.getLogger(__name__)
-
-TICK_S = 0.2
-TARGETS_EVERY_S = 1.0
+NOTES_EVERY_S = 0.2
+FACTS_EVERY_S = 1.0
 KEPT_EVERY_S = 1.0
 BEATS_PER_LEASE = 3
+# The forecasts may take one part in so many of the process's time.
+FORECAST_SHARE = 10
+FORECAST_EVERY_S = 1.0
+# A dead target delays the start by no more than this.
+START_LIMIT_S = 4.0
+STOP_LIMIT_S = 2.0
 
 T = TypeVar("T")
 
 
 class WebUpkeep:
-    """One thread (a greenlet) of small periodic duties."""
+    """The periodic tasks of a web process, each in a greenlet of its own."""
 
     def __init__(self, runtime: WebRuntime) -> None:
         self._runtime = runtime
-        self._is_closing = threading.Event()
-        duties = (self._beat, self._refresh_lists, self._read_targets, self._keep_embeddings)
-        self._due_at = dict.fromkeys(duties, 0.0)
-        self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
+        self._tasks = PeriodicTasks()
+        self._forecast_took_s = 0.0
 
     def start(self) -> None:
-        """Register this process, before it takes its first request, then keep going."""
+        """Register this process and learn what it must know to serve its first request."""
+        start = self._tasks.start
         self._beat()
-        self._read_targets()
-        self._thread.start()
+        start("heartbeat", self._runtime.settings.lease_s / BEATS_PER_LEASE, self._beat)
+        keep_lists(self._tasks, self._runtime.catalog)
+        # No request before each list came once, or failed to: what is on no list is not queued.
+        self._runtime.catalog.refresh(START_LIMIT_S)
+        read_facts(self._runtime)
+        start("facts", FACTS_EVERY_S, partial(read_facts, self._runtime))
+        start("forecasts", self._forecast_every_s, self._look_ahead)
+        start("kept embeddings", KEPT_EVERY_S, self._keep_embeddings)
+        start("overflowed streams", NOTES_EVERY_S, self._cancel_overflowed)
+        start("notes", NOTES_EVERY_S, self._write_notes)
 
     def close(self) -> None:
         """Stop, and say that this process ends."""
-        self._is_closing.set()
-        self._thread.join(2)
-        with self._runtime.database.statement() as connection:
+        self._tasks.stop(STOP_LIMIT_S)
+        with self._runtime.heartbeat.statement() as connection:
             targets.unregister_web(connection, self._runtime.web_id)
 
-    def _run(self) -> None:
-        while not self._is_closing.wait(TICK_S):
-            for duty, due_at in self._due_at.items():
-                if time.monotonic() >= due_at:
-                    self._do(duty)
-                    self._due_at[duty] = time.monotonic() + self._every_s(duty)
-            self._do(self._write_notes)
-
-    def _every_s(self, duty: Callable[[], None]) -> float:
-        return {
-            self._beat: self._runtime.settings.lease_s / BEATS_PER_LEASE,
-            self._refresh_lists: self._runtime.catalog.refresh_every_s,
-            self._read_targets: TARGETS_EVERY_S,
-            self._keep_embeddings: KEPT_EVERY_S,
-        }[duty]
-
-    def _do(self, duty: Callable[[], None]) -> None:
-        try:
-            duty()
-        except DatabaseUnavailable as error:
-            log.warning("upkeep put off", extra={"error": str(error)})
-        except Exception:  # the outermost loop: the next turn may do better
-            log.exception("upkeep failed")
-
     def _beat(self) -> None:
-        with self._runtime.database.statement() as connection:
+        with self._runtime.heartbeat.statement() as connection:
             targets.register_web(
                 connection, self._runtime.web_id, host=socket.gethostname(), pid=os.getpid()
             )
 
-    def _refresh_lists(self) -> None:
-        self._runtime.catalog.refresh()
+    def _look_ahead(self) -> None:
+        self._forecast_took_s = look_ahead(self._runtime)
 
-    def _read_targets(self) -> None:
-        grace_s = 2 * self._runtime.settings.lease_s
-        with self._runtime.database.statement() as connection:
-            rows = targets.read_targets(connection, grace_s=grace_s)
-            self._runtime.accepted.clear()  # before: what comes meanwhile may count twice
-            self._runtime.queues = read_queues(connection)
-        self._runtime.leased = frozenset(row.name for row in rows if row.is_leased)
+    def _forecast_every_s(self) -> float:
+        return max(FORECAST_EVERY_S, FORECAST_SHARE * self._forecast_took_s)
 
     def _keep_embeddings(self) -> None:
         used = set(_drain(self._runtime.embedded))
@@ -102,9 +82,11 @@ class WebUpkeep:
                     connection, within_s=self._runtime.settings.keep_embeddings_s
                 )
 
-    def _write_notes(self) -> None:
+    def _cancel_overflowed(self) -> None:
         for job_id in _drain(self._runtime.overflowed):
             cancel(self._runtime, job_id)
+
+    def _write_notes(self) -> None:
         answering = _drain(self._runtime.answering)
         unsent = _drain(self._runtime.unsent)
         if not (answering or unsent):

@@ -10,19 +10,12 @@ from sqlalchemy.orm import aliased
 
 from foreman.core.drain import Waiting
 from foreman.core.outlook import Cost
+from foreman.core.prospect import RunTimes
 from foreman.store.models import Job, ResidencyCost, Swap, Target
 from foreman.store.upkeep import waiting_queues
 
 # Ended runs of a residency that its times are taken from.
 SAMPLE = 200
-
-
-@dataclass(frozen=True, slots=True)
-class RunTimes:
-    """Seconds that runs of one residency have taken, from claim to end."""
-
-    p50_s: float
-    p90_s: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ FILE_LIMIT, FUNCTION_LIMIT = 300, 50
 LOWEST = {"errors", "refusals", "connection_settings", "config", "parsing", "logs", "ids", "core"}
 LOWEST |= {"turns"}
 BELOW_RUNTIME = LOWEST | {"store", "adapters"}
-BELOW_SERVICES = BELOW_RUNTIME | {"runtime"}
+BELOW_SERVICES = BELOW_RUNTIME | {"periodic", "runtime"}
 BELOW_API = BELOW_SERVICES | {"services"}
 
 # Beside its own layer.
@@ -37,6 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "embedded": LOWEST - {"core"},
     "store": LOWEST,
     "adapters": LOWEST,
+    "periodic": {"errors"},
     "runtime": BELOW_RUNTIME,
     "services": BELOW_SERVICES,
     "api": BELOW_API,

@@ -9,8 +9,8 @@ import pytest
 from foreman.core.queues import JobClass
 from foreman.core.states import JobState
 from foreman.runtime import WebRuntime
+from foreman.services.outlook import look_ahead, read_facts
 from foreman.store import runs, swaps
-from foreman.store.queue_rows import read_queues
 from tests.integration.api.ground import Caller, ask, problem_of
 from tests.integration.store.ground import Store
 
@@ -43,12 +43,20 @@ def ended(store: Store, queue: str, *, took_s: float) -> None:
     store.set(claim.job_id, f"working_at = ended_at - interval '{took_s} s'")
 
 
-def test_without_work_there_is_no_queue(caller: Caller) -> None:
+def look(runtime: WebRuntime) -> None:
+    """What the periodic tasks of a web process do every second or so."""
+    read_facts(runtime)
+    look_ahead(runtime)
+
+
+def test_without_work_there_is_no_queue(caller: Caller, runtime: WebRuntime) -> None:
+    look(runtime)
+
     assert caller.get("/queues").json == {"data": []}
 
 
 def test_a_queue_tells_who_waits_where_it_is_loaded_and_what_to_expect(
-    caller: Caller, store: Store
+    caller: Caller, store: Store, runtime: WebRuntime
 ) -> None:
     serve(store, A)
     for _ in range(3):
@@ -57,6 +65,8 @@ def test_a_queue_tells_who_waits_where_it_is_loaded_and_what_to_expect(
     store.queued(queue=A, model="chain-a:latest", job_class=JobClass.BATCH)
     other = store.queued(queue=B, model="chain-b:latest")
     store.set(other.id, "queued_at = now() - interval '20 s'")
+
+    look(runtime)
 
     first, second = caller.get("/queues").json["data"]
 
@@ -76,8 +86,12 @@ def test_a_queue_tells_who_waits_where_it_is_loaded_and_what_to_expect(
     assert first["bound_s"]["batch"] == pytest.approx(2448)
 
 
-def test_a_queue_whose_model_no_live_target_has_says_so(caller: Caller, store: Store) -> None:
+def test_a_queue_whose_model_no_live_target_has_says_so(
+    caller: Caller, store: Store, runtime: WebRuntime
+) -> None:
     store.queued(queue="model.gone%3Alatest", model="gone:latest")
+
+    look(runtime)
 
     (queue,) = caller.get("/queues").json["data"]
 
@@ -92,8 +106,7 @@ def test_a_waiting_job_knows_its_place_and_when_it_starts(
     serve(store, A)
     ended(store, A, took_s=3)
     jobs = [caller.submit() for _ in range(3)]
-    with runtime.database.statement() as connection:
-        runtime.queues = read_queues(connection)
+    look(runtime)
 
     last = caller.job(jobs[-1])["queue"]
 
@@ -129,9 +142,7 @@ def test_beyond_its_limit_a_queue_takes_no_more_and_says_when_to_come_back(
 ) -> None:
     serve(store, A)
     ended(store, A, took_s=3)
-    runtime.accepted.clear()
-    with runtime.database.statement() as connection:
-        runtime.queues = read_queues(connection)
+    read_facts(runtime)
     usual, runtime.settings = runtime.settings, replace(runtime.settings, max_queue=3)
     try:
         answers = [caller.post("/jobs", ask()) for _ in range(4)]
@@ -147,7 +158,6 @@ def test_beyond_its_limit_a_queue_takes_no_more_and_says_when_to_come_back(
 @pytest.fixture
 def full(runtime: WebRuntime, store: Store, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Call it, and no further job may wait."""
-    runtime.accepted.clear()
     return lambda: monkeypatch.setattr(runtime, "settings", replace(runtime.settings, max_queue=0))
 
 
@@ -156,7 +166,7 @@ def test_a_repeat_is_answered_although_its_queue_is_full(
 ) -> None:
     first = caller.post("/jobs", ask(), Idempotency_Key="k")
     full()
-    counted = runtime.accepted.total()
+    counted = runtime.room.total
 
     again = caller.post("/jobs", ask(), Idempotency_Key="k")
     other = caller.post("/jobs", ask(max_attempts=5), Idempotency_Key="k")
@@ -164,7 +174,7 @@ def test_a_repeat_is_answered_although_its_queue_is_full(
     assert (again.status_code, again.json["id"]) == (202, first.json["id"])
     assert again.headers["Idempotent-Replayed"] == "true"
     assert problem_of(other)[:2] == (422, "idempotency_key_reused")
-    assert runtime.accepted.total() == counted
+    assert runtime.room.total == counted
 
 
 def test_a_batch_is_repeated_into_a_full_queue_and_its_new_lines_say_when_to_come_back(
@@ -173,7 +183,7 @@ def test_a_batch_is_repeated_into_a_full_queue_and_its_new_lines_say_when_to_com
     first, more = json.dumps(ask()).encode() + b"\n", json.dumps(ask(ttl_seconds=9)).encode()
     accepted = json.loads(caller.post("/jobs/batch", first, Idempotency_Key="k").data)
     full()
-    counted = runtime.accepted.total()
+    counted = runtime.room.total
 
     answer = caller.post("/jobs/batch", first + more, Idempotency_Key="k")
 
@@ -181,7 +191,7 @@ def test_a_batch_is_repeated_into_a_full_queue_and_its_new_lines_say_when_to_com
     assert repeated == accepted
     assert (refused["status"], refused["error"]["type"]) == (503, "/docs#queue_full")
     assert refused["retry_after_s"] >= 1
-    assert runtime.accepted.total() == counted
+    assert runtime.room.total == counted
 
 
 def test_a_retry_waits_for_room_as_a_new_job_does(

@@ -1,12 +1,20 @@
 """Forecasts: the policy run ahead over what waits now."""
 
+from collections.abc import Sequence
+
 import pytest
 
+from foreman.core import forecast
 from foreman.core.drain import Line, Rules
-from foreman.core.forecast import Backlog, Standing, Stay, eta_s, foresee
+from foreman.core.forecast import Backlog, Standing, Stay, eta_s
 
 RULES = Rules(max_wait_interactive_s=30, max_wait_batch_s=600, kappa=10)
 IDLE = Standing(resident=None, dwell_s=0, swap_in_s=0, running=0, slots=1)
+
+
+def foresee(rules: Rules, standing: Standing, backlogs: Sequence[Backlog]) -> list[Stay]:
+    """All visits at once."""
+    return list(forecast.foresee(rules, standing, backlogs))
 
 
 def backlog(
