@@ -127,8 +127,8 @@ class Catalog:
             return found
         if late := [each for each in names if each in silent or not self._sources[each].is_heard]:
             raise NoLiveTarget(
-                "server busy, please try again: no target that answers has the model,"
-                f" and {', '.join(late)} has not listed its models yet"
+                "server busy, please try again: no target that answers has this model,"
+                f" and these have not listed their models yet: {', '.join(late)}"
             )
         return None
 

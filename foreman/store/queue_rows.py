@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Double, Text, extract, func, select, true, values
-from sqlalchemy import column as value_column
+from sqlalchemy import ARRAY, Connection, Double, Text, extract, func, literal, select, true
 from sqlalchemy.orm import aliased
 
 from foreman.core.drain import Waiting
@@ -89,7 +88,9 @@ def run_times(connection: Connection, queues: Sequence[str]) -> dict[str, RunTim
     """How long the newest successful runs of these residencies took; none: it is missing."""
     if not queues:
         return {}
-    asked = values(value_column("queue", Text), name="asked").data([(each,) for each in queues])
+    # One parameter, not one for each queue: SQLAlchemy then builds the statement only once.
+    names = func.unnest(literal(list(queues), ARRAY(Text)))
+    asked = names.table_valued("queue", name="asked").render_derived()
     ended = aliased(Job)
     took = extract("epoch", ended.ended_at - ended.working_at).cast(Double)
     newest = (
