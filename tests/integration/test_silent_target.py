@@ -50,7 +50,7 @@ def misses(stack: Stack) -> Iterator[list[Answer]]:
 def test_requests_for_an_unknown_model_end_no_stream_while_one_target_hangs(
     new_stack: NewStack, new_ollama: NewOllama
 ) -> None:
-    ollama = new_ollama(tokens=500)
+    ollama = new_ollama(tokens=300)
     with silent_server() as silent:
         stack = new_stack(ollama, targets=f"gpu1={ollama.url}?slots=2,hangs={silent}")
         with misses(stack) as answers, stream(stack.url) as opened:
