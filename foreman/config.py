@@ -114,7 +114,10 @@ class Settings(ConnectionSettings):
         "residencies of one model (its different runner options) with waiting jobs, then 503",
     )
     max_residencies_total: int = setting(
-        "FOREMAN_MAX_RESIDENCIES_TOTAL", count, "200", "residencies with waiting jobs in all"
+        "FOREMAN_MAX_RESIDENCIES_TOTAL",
+        count,
+        "200",
+        "residencies of all models with waiting jobs, then 503",
     )
     max_attempts: int = setting(
         "FOREMAN_MAX_ATTEMPTS", count, "3", "runs of one job before it fails for good"

@@ -67,12 +67,13 @@ ALWAYS = (
 )
 _FULL = problem(
     503,
-    "queue_full: too many jobs wait; bodies_full, server_busy, database_unavailable, shutting_down:"
+    "queue_full: too many jobs or residencies wait; bodies_full, server_busy, database_unavailable,"
+    " shutting_down:"
     " try again after `Retry-After` seconds",
 )
 _RETRY_FULL = problem(
     503,
-    "queue_full: too many jobs wait; database_unavailable, shutting_down:"
+    "queue_full: too many jobs or residencies wait; database_unavailable, shutting_down:"
     " try again after `Retry-After` seconds",
 )
 _WITH_BODY = (
@@ -272,7 +273,8 @@ QUEUES = (
         name="list_queues",
         method="GET",
         path="/queues",
-        summary="What waits for each model, when it is served, and why not now",
+        summary="What waits for each model, when it is served, and why not now; as it was some"
+        " seconds ago",
         answers=(Answer(200, "The longest wait first", queue_objects.QueueList), _BAD_QUERY),
     ),
     Operation(

@@ -1,13 +1,19 @@
 """`/queues`: what waits and when it is served. `/swaps`: the ledger."""
 
+import time
+
 from flask import Response
 
 from foreman.api.jobs import shown_response
 from foreman.api.payloads import NoQuery, SwapsQuery
 from foreman.api.queue_objects import QueueList, SwapPage, queue_object, swap_object, totals_of
 from foreman.api.reading import read_query
+from foreman.errors import DatabaseUnavailable
 from foreman.runtime import WebRuntime
 from foreman.store import queue_rows
+
+# What is shown is read every second; when it is as old as this, the database does not answer.
+STALE_AFTER_S = 30.0
 
 
 class Queues:
@@ -18,6 +24,8 @@ class Queues:
 
     def list_queues(self) -> Response:
         read_query(NoQuery)
+        if time.monotonic() - self._runtime.queues.read_at > STALE_AFTER_S:
+            raise DatabaseUnavailable
         reports = self._runtime.prospect.reports
         return shown_response(QueueList(data=[queue_object(each) for each in reports]))
 

@@ -1,5 +1,6 @@
 """What the queues look like from outside: run times, targets, costs; the ledger, page by page."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -40,15 +41,17 @@ class QueueFacts:
     waiting: list[Waiting]
     targets: list[TargetState]
     runs: dict[str, RunTimes]
+    read_at: float = float("inf")  # on this process's monotonic clock
 
 
 def read_queues(connection: Connection) -> QueueFacts:
     """What waits, on which targets, and what it takes there."""
+    read_at = time.monotonic()
     waiting = waiting_queues(connection)
     targets = _targets(connection)
     resident = {each.resident_queue for each in targets if each.resident_queue}
     queues = sorted({each.queue for each in waiting} | resident)
-    return QueueFacts(waiting, targets, run_times(connection, queues))
+    return QueueFacts(waiting, targets, run_times(connection, queues), read_at)
 
 
 def _targets(connection: Connection) -> list[TargetState]:

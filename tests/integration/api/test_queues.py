@@ -1,11 +1,13 @@
 """`/queues` and `/swaps`: what waits, what may be expected, and what draining has saved."""
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
+from foreman.api.queues import STALE_AFTER_S
 from foreman.core.queues import JobClass
 from foreman.core.states import JobState
 from foreman.runtime import WebRuntime
@@ -127,6 +129,16 @@ def test_swaps_are_listed_newest_first_page_by_page(caller: Caller, store: Store
     assert not rest["has_more"]
     assert rest["next"] is None
     assert page["totals"] == {"swaps": 3, "swaps_avoided": 12, "gpu_seconds_saved": 48}
+
+
+def test_a_picture_of_the_queues_that_is_old_is_not_shown_as_one_of_now(
+    caller: Caller, runtime: WebRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look(runtime)
+    read_at = time.monotonic() - STALE_AFTER_S - 1
+    monkeypatch.setattr(runtime, "queues", replace(runtime.queues, read_at=read_at))
+
+    assert problem_of(caller.get("/queues"))[:2] == (503, "database_unavailable")
 
 
 @pytest.mark.parametrize("path", ["/swaps?limit=0", "/swaps?after=x", "/queues?state=queued"])
