@@ -15,6 +15,7 @@ from tests.stack import Process, Stack, wait_for
 
 CLIENTS = 6
 RESTART_LIMIT_S = 60.0
+REFUSED_PAUSE_S = 0.2
 # Requests that are answered between two restarts.
 BETWEEN = 10
 
@@ -65,6 +66,8 @@ class Load:
                 status, job_id = answer.status, answer.headers.get("X-Foreman-Job-Id")
             except (OSError, urllib.error.URLError, http.client.HTTPException):
                 pass  # its web process ended
+            if status != 200:
+                self._ends.wait(REFUSED_PAUSE_S)  # as a client that is told to come back
             with self._lock:
                 self._count.statuses[status] += 1
                 if status == 200:

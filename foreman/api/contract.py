@@ -68,8 +68,7 @@ ALWAYS = (
 _FULL = problem(
     503,
     "queue_full: too many jobs or residencies wait; bodies_full, server_busy, database_unavailable,"
-    " shutting_down:"
-    " try again after `Retry-After` seconds",
+    " shutting_down: try again after `Retry-After` seconds",
 )
 _RETRY_FULL = problem(
     503,
