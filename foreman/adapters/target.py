@@ -24,12 +24,14 @@ from urllib3.exceptions import (
 )
 
 from foreman.core.frames import Head, Headers
-from foreman.errors import TargetCut, TargetError, TargetTimeout, TargetUnreachable
+from foreman.errors import AnswerTooLarge, TargetCut, TargetError, TargetTimeout, TargetUnreachable
 from foreman.parsing import TargetSpec
 
 CONNECT_LIMIT_S = 5.0
 READ_SIZE = 64 * 1024
 PIECE_BYTES = 1024 * 1024
+# Of an answer that foreman reads itself: some 30 000 models.
+FETCH_LIMIT_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +71,26 @@ class TargetClient:
         return Call(self, self._adapter, silence_s or self._silence_s)
 
     def fetch(self, request: TargetRequest, *, silence_s: float | None) -> tuple[Head, bytes]:
-        """A whole exchange whose answer is small; None: as silent as any answer may be."""
+        """A whole exchange whose answer is small; None: as silent as any answer may be.
+
+        The limit is for the exchange as a whole, too: an answer that drips is not waited for.
+        """
         call = self.call(silence_s=silence_s)
+        limit_s = silence_s or self._silence_s
+        out_of_time = threading.Timer(min(limit_s, threading.TIMEOUT_MAX), call.abort)
+        out_of_time.daemon = True
+        out_of_time.start()
         try:
-            return call.send(request), b"".join(call.chunks())
+            head, body = call.send(request), _joined(call.chunks(), self.name)
+        except TargetCut:
+            if not call.is_aborted:
+                raise
         finally:
+            out_of_time.cancel()
             call.close()
+        if call.is_aborted:  # an answer without a length has ended then, too
+            raise TargetTimeout(f"target {self.name} gave no whole answer in {limit_s:g} s")
+        return head, body
 
     def close(self) -> None:
         self._adapter.close()
@@ -181,6 +197,18 @@ class Call:
         if isinstance(exc, timeouts) or isinstance(reason, timeouts):
             return TargetTimeout(f"target {name} was silent for {self._limit_s:g} s")
         return TargetCut(f"target {name} closed the connection before its answer was whole")
+
+
+def _joined(chunks: Iterable[bytes], name: str) -> bytes:
+    """The whole of a small answer."""
+    whole = bytearray()
+    for chunk in chunks:
+        whole += chunk
+        if len(whole) > FETCH_LIMIT_BYTES:
+            raise AnswerTooLarge(
+                f"the answer of target {name} has more than {FETCH_LIMIT_BYTES} bytes"
+            )
+    return bytes(whole)
 
 
 def _nothing() -> None:
