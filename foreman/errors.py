@@ -90,13 +90,13 @@ class AdminRefused(RequestRefused):
 
 
 class OriginRefused(RequestRefused):
-    """The Origin of the request is not one of FOREMAN_ORIGINS."""
+    """The Origin of the request is not allowed: see FOREMAN_ORIGINS and FOREMAN_HOSTS."""
 
     status, code = 403, "origin_refused"
 
 
 class HostRefused(RequestRefused):
-    """The Host of the request is no name of this machine, and foreman is bound to loopback."""
+    """The Host of the request is not a name that foreman answers to: see FOREMAN_HOSTS."""
 
     status, code = 403, "host_refused"
 

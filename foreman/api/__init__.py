@@ -26,8 +26,9 @@ def create_app(runtime: WebRuntime) -> Flask:
     # One body that is allowed always finds room in an idle process.
     budget = Budget(max(settings.body_budget_bytes, settings.max_body_bytes))
     client.limit_bodies(app, budget, slow_s=settings.client_timeout_s)
-    hosts.install(app, runtime.settings.host)
-    cors.install(app, runtime.settings.origins)
+    names = hosts.HostNames(runtime.settings.host, runtime.settings.hosts)
+    hosts.install(app, names)
+    cors.install(app, runtime.settings.origins, names)
     errors.install(app)
     Operations(runtime).install(app)
     jobs, artifacts = Jobs(runtime), Artifacts(runtime)

@@ -1,7 +1,15 @@
 """Browsers: foreman answers for CORS itself, by Ollama's rules, and targets never see an Origin.
 
-Pages from the machine itself and from desktop apps are allowed, others by FOREMAN_ORIGINS; an
-Origin that is not allowed gets 403 whatever it asks, as from Ollama.
+1. No Origin, or an empty one: no page asks across origins. The request passes.
+2. The Origin is the Host's own, by http or https, and the Host vouches for it (`hosts`): it passes.
+3. The Origin is one of this machine's, a desktop app's or FOREMAN_ORIGINS': it passes, and the page
+   may read the answer; an OPTIONS is a preflight.
+4. Any other, `null` included: 403 whatever it asks, as from Ollama.
+
+Ollama compares as it is written, and so does this: browsers write an Origin in lower case.
+A browser says what it knows in Sec-Fetch-Site. Where that is `cross-site`, 1 and 2 are not enough
+for a request that changes something: some browsers send no Origin with a form. Reading stays
+allowed, or no link could lead to `/docs`: without rule 3 the page does not see the answer.
 """
 
 import re
@@ -9,6 +17,7 @@ from collections.abc import Sequence
 
 from flask import Flask, Response, request
 
+from foreman.api.hosts import HostNames
 from foreman.core import headers as header_rules
 from foreman.errors import OriginRefused
 
@@ -40,26 +49,27 @@ _EXPOSED = (
     "Idempotent-Replayed",
     "Preference-Applied",
 )
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _MAX_AGE_S = 12 * 3600
 
 
-def install(app: Flask, origins: Sequence[str]) -> None:
+def install(app: Flask, origins: Sequence[str], names: HostNames) -> None:
     """Check the Origin before every request and allow it after."""
     allowed = re.compile("|".join(_pattern(origin) for origin in (*_ALWAYS, *origins)))
 
     def check() -> Response | None:
-        origin = request.headers.get("Origin")
-        if origin is None or origin == request.host_url.rstrip("/"):
-            return None
-        if not allowed.fullmatch(origin):
+        origin = request.headers.get("Origin", "")
+        if origin and allowed.fullmatch(origin):
+            return _preflight() if request.method == "OPTIONS" else None
+        if origin and not _is_own(origin, names):
             raise OriginRefused
-        if request.method == "OPTIONS":
-            return _preflight()
+        if _is_cross_site() and request.method not in _READING:
+            raise OriginRefused
         return None
 
     def allow(response: Response) -> Response:
-        origin = request.headers.get("Origin")
-        if origin is not None and allowed.fullmatch(origin):
+        origin = request.headers.get("Origin", "")
+        if origin and allowed.fullmatch(origin):
             response.headers["Access-Control-Allow-Origin"] = origin
             response.headers["Access-Control-Expose-Headers"] = ", ".join(_EXPOSED)
             response.headers.add("Vary", "Origin")
@@ -67,6 +77,15 @@ def install(app: Flask, origins: Sequence[str]) -> None:
 
     app.before_request(check)
     app.after_request(allow)
+
+
+def _is_own(origin: str, names: HostNames) -> bool:
+    host = request.headers.get("Host", "")
+    return origin in (f"http://{host}", f"https://{host}") and names.vouches_for(host)
+
+
+def _is_cross_site() -> bool:
+    return request.headers.get("Sec-Fetch-Site", "").lower() == "cross-site"
 
 
 def _preflight() -> Response:

@@ -1,12 +1,22 @@
-"""The Host of a request: on loopback foreman answers to this machine's names only, as Ollama does.
+"""The Host of a request: which names foreman answers to, and which of them vouch for an Origin.
 
-Else a page could have its own name point to 127.0.0.1 once it is loaded (DNS rebinding): its
-requests would come from its own origin, and `cors` would let them in. Bound to any other address
-foreman is behind a router or in a network, and goes by names that it does not know.
+A page can let its own name point to foreman's address once it is loaded (DNS rebinding). To the
+browser it then talks to its own origin, so only the Host shows that it is a stranger:
+
+- FOREMAN_HOSTS set: these names and loopback's are answered, any other gets 403, as from Ollama.
+- Unset, and bound to loopback: this machine's names and addresses, by Ollama's rules.
+- Unset, and bound to anything else, or `*`: every name. Behind a router foreman does not know its
+  own.
+
+An Origin that equals the Host means a page of foreman's own only if the Host is foreman's for
+certain (`HostNames.vouches_for`): it was checked, or it is an address, which no page of a stranger
+can have as its origin. Where every name is answered a name proves nothing: such an Origin must be
+one of FOREMAN_ORIGINS, as any other (`cors`).
 """
 
 import re
 import socket
+from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from flask import Flask, request
@@ -17,19 +27,48 @@ _LOCAL_NAME = re.compile(r"(.+\.)?localhost|.+\.(local|internal)")
 _PORT = re.compile(r":\d*\Z")
 
 
-def install(app: Flask, bound_to: str) -> None:
-    """Check the Host before every request, if `bound_to` is a loopback address."""
-    if not _is_loopback(bound_to):
-        return
-    own_name = socket.gethostname().lower()
+class HostNames:
+    """The names that foreman goes by. Names are compared without port and in lower case."""
+
+    def __init__(self, bound_to: str, names: Sequence[str] = ()) -> None:
+        self._names = re.compile("|".join(_pattern(name) for name in names))
+        self._has_names = bool(names)
+        self._is_checked = "*" not in names if names else _is_loopback(bound_to)
+        self._machine = socket.gethostname().lower()
+
+    def allows(self, host: str) -> bool:
+        """Whether a request with this Host is answered."""
+        return not self._is_checked or self._is_known(host)
+
+    def vouches_for(self, host: str) -> bool:
+        """Whether only a page of foreman's own can have this Host as its origin."""
+        if self._is_checked:
+            return self._is_known(host)
+        name = _without_port(host).lower()
+        return _address(name) is not None or _is_loopback(name)
+
+    def _is_known(self, host: str) -> bool:
+        name = _without_port(host).lower()
+        # HTTP/1.0 need not name one; a browser always does.
+        if name == "":
+            return True
+        if self._has_names:
+            return _is_loopback(name) or self._names.fullmatch(name) is not None
+        return name == self._machine or _is_local(name)
+
+
+def install(app: Flask, names: HostNames) -> None:
+    """Check the Host before every request."""
 
     def check() -> None:
-        # HTTP/1.0 need not name one; a browser always does.
-        host = _without_port(request.headers.get("Host", "")).lower()
-        if host not in ("", own_name) and not _is_local(host):
+        if not names.allows(request.headers.get("Host", "")):
             raise HostRefused
 
     app.before_request(check)
+
+
+def _pattern(name: str) -> str:
+    return ".*".join(re.escape(part) for part in _without_port(name.lower()).split("*"))
 
 
 def _is_loopback(bound_to: str) -> bool:
@@ -37,10 +76,10 @@ def _is_loopback(bound_to: str) -> bool:
     return bound_to == "localhost" if address is None else address.is_loopback
 
 
-def _is_local(host: str) -> bool:
-    address = _address(host)
+def _is_local(name: str) -> bool:
+    address = _address(name)
     if address is None:
-        return _LOCAL_NAME.fullmatch(host) is not None
+        return _LOCAL_NAME.fullmatch(name) is not None
     return address.is_loopback or address.is_private or address.is_unspecified
 
 

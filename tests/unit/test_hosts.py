@@ -1,4 +1,4 @@
-"""Names that foreman answers to while it is bound to loopback."""
+"""Names that foreman answers to, and which of them vouch for an Origin."""
 
 import socket
 
@@ -19,9 +19,11 @@ FOREIGN = [
 ]  # fmt: skip
 
 
-def status(host: str, bound_to: str = "127.0.0.1", path: str = "/healthz") -> int:
+def status(
+    host: str, bound_to: str = "127.0.0.1", path: str = "/healthz", names: tuple[str, ...] = ()
+) -> int:
     app = Flask("hosts")
-    hosts.install(app, bound_to)
+    hosts.install(app, hosts.HostNames(bound_to, names))
     errors.install(app)
     app.add_url_rule("/healthz", "healthz", lambda: "ok")
     environ = {"HTTP_HOST": host}
@@ -50,3 +52,54 @@ def test_every_loopback_address_is_guarded(bound_to: str) -> None:
 @pytest.mark.parametrize("bound_to", ["0.0.0.0", "::", "10.0.0.1", "foreman.example"])
 def test_behind_a_router_any_name_is_answered(bound_to: str) -> None:
     assert status("foreman.example", bound_to) == 200
+
+
+NAMES = ("foreman.example", "*.corp.example", "10.1.2.*", "[fd12::1]")
+
+
+@pytest.mark.parametrize("bound_to", ["127.0.0.1", "0.0.0.0"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "foreman.example", "FOREMAN.example:443", "a.corp.example:80", "10.1.2.77:8080",
+        "[fd12::1]:80", "localhost:11435", "127.0.0.1", "[::1]:1", "",
+    ],
+)  # fmt: skip
+def test_the_names_of_the_setting_and_loopbacks_are_answered_on_every_address(
+    host: str, bound_to: str
+) -> None:
+    assert status(host, bound_to, names=NAMES) == 200
+
+
+@pytest.mark.parametrize("bound_to", ["127.0.0.1", "0.0.0.0"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example", "foreman.example.evil.example", "xforeman.example", "corp.example",
+        "192.168.1.5", "10.1.3.1", "box.local", "foreman.example@evil.example", "localhost.evil",
+        "foreman.example\n", "foreman.example:80:80", "8.8.8.8",
+    ],
+)  # fmt: skip
+def test_with_the_setting_no_other_name_is_answered(host: str, bound_to: str) -> None:
+    assert status(host, bound_to, names=NAMES) == 403
+
+
+@pytest.mark.parametrize("host", ["foreman.example", "evil.example:80", "box.local", ""])
+def test_a_name_that_nobody_checks_vouches_for_nothing(host: str) -> None:
+    assert not hosts.HostNames("0.0.0.0").vouches_for(host)
+
+
+@pytest.mark.parametrize("host", ["192.168.1.5:11435", "8.8.8.8", "[fd12::1]:80", "localhost:1"])
+def test_an_address_vouches_for_itself(host: str) -> None:
+    assert hosts.HostNames("0.0.0.0").vouches_for(host)
+
+
+def test_a_star_alone_is_every_name_and_checks_none() -> None:
+    assert status("evil.example", "127.0.0.1", names=("*",)) == 200
+    assert not hosts.HostNames("127.0.0.1", ("*",)).vouches_for("evil.example")
+
+
+def test_a_name_that_is_checked_vouches_for_itself() -> None:
+    assert hosts.HostNames("0.0.0.0", NAMES).vouches_for("foreman.example:443")
+    assert hosts.HostNames("127.0.0.1").vouches_for("box.local:11435")
+    assert not hosts.HostNames("127.0.0.1").vouches_for("evil.example")
