@@ -18,7 +18,7 @@ from foreman.services.history import find
 from foreman.store.artifacts import ArtifactRow
 
 # The bytes are a model's: no browser shall run them as a page of foreman's own origin.
-_HARMLESS = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox"}
+_HARMLESS = {"Content-Security-Policy": "sandbox"}
 
 
 class Artifacts:
