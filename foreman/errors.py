@@ -21,6 +21,7 @@
     │   ├── TargetFailed         ├── AnswerUnreadable
     │   ├── AnswerTooLarge       ├── LoadFailed  (LoadRefused)
     │   ├── TargetRefused        ├── TargetGivenUp
+    │   ├── TargetRedirects
     │   └── TargetTimeout  504  (JobTooLong)
     └── StreamBroken  502        foreman's own part of a stream
         ├── WorkerLost           ├── ChannelLost
@@ -191,6 +192,12 @@ class TargetCut(TargetError):
     """A target closed the connection in the middle of its answer."""
 
     code = "target_cut"
+
+
+class TargetRedirects(TargetError):
+    """A target answered with a redirect: FOREMAN_TARGETS must name the server itself."""
+
+    code, is_permanent = "target_redirects", True
 
 
 class TargetFailed(TargetError):

@@ -99,3 +99,31 @@ class Background(threading.Thread):
             raise self._error
         assert self._result is not None, f"no answer within {limit_s:g} s"
         return self._result
+
+
+class Got:
+    """A whole answer; headers as a list, for there may be two of one name."""
+
+    def __init__(self, answer: http.client.HTTPResponse) -> None:
+        self.status = answer.status
+        self.headers = answer.getheaders()
+        self.body = answer.read()
+
+    def header(self, name: str) -> str | None:
+        values = [value for key, value in self.headers if key.lower() == name.lower()]
+        assert len(values) < 2, values
+        return values[0] if values else None
+
+
+def call(url: str, method: str, path: str, body: object, headers: dict[str, str]) -> Got:
+    """A whole request with these headers and no other."""
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=LIMIT_S)
+    given = None if body is None else json.dumps(body).encode()
+    connection.putrequest(method, path, skip_accept_encoding=True)
+    for name, value in {"Content-Length": str(len(given or b"")), **headers}.items():
+        connection.putheader(name, value)
+    connection.endheaders(given)
+    try:
+        return Got(connection.getresponse())
+    finally:
+        connection.close()

@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from foreman.api import client, cors, errors, headers, hosts, own
+from foreman.api import client, cors, errors, headers, hosts, own, redirects
 from foreman.api.artifacts import Artifacts
 from foreman.api.batch import Batch
 from foreman.api.budget import Budget
@@ -29,6 +29,7 @@ def create_app(runtime: WebRuntime) -> Flask:
     names = hosts.HostNames(runtime.settings.host, runtime.settings.hosts)
     hosts.install(app, names)
     cors.install(app, runtime.settings.origins, names)
+    redirects.install(app)
     headers.install(app)
     errors.install(app)
     Operations(runtime).install(app)

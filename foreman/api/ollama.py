@@ -1,14 +1,27 @@
-"""Ollama's surface: each route to what its class says, bytes through in both directions."""
+"""Ollama's surface: each route to what its class says, bytes through in both directions.
+
+A target receives the path of the route that was found, and of headers and query what
+`core.headers` names.
+"""
 
 from flask import Flask, Response, request
 
 from foreman.adapters.target import TargetRequest
 from foreman.api import client
+from foreman.api.redirects import raw_path, redirect_response
 from foreman.api.respond import exchange_response, plain_response
 from foreman.core import headers as header_rules
 from foreman.core.bodies import named_model
 from foreman.core.frames import Headers
-from foreman.core.surface import Elsewhere, Route, RouteClass, WrongMethod, find_route
+from foreman.core.paths import decoded, last_segment
+from foreman.core.surface import (
+    Elsewhere,
+    Route,
+    RouteClass,
+    WrongMethod,
+    find_route,
+    path_at_target,
+)
 from foreman.errors import AdminRefused
 from foreman.runtime import WebRuntime
 from foreman.services.bypass import Bypass, Places
@@ -16,6 +29,7 @@ from foreman.services.direct import Unplaced
 from foreman.services.follow import Follower
 from foreman.services.forward import Forwarding, chosen_target, merged, target_for
 from foreman.services.submit import Direct, Request, any_target, place, submit
+from foreman.turns import Turns
 
 ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
@@ -34,7 +48,7 @@ class OllamaSurface:
             )
 
     def handle(self, path: str = "") -> Response:
-        route = find_route(request.method, request.path)
+        route = find_route(request.method, raw_path())
         if route is None:
             return plain_response(404, "404 page not found")
         if isinstance(route, WrongMethod):
@@ -42,24 +56,20 @@ class OllamaSurface:
                 405, "405 method not allowed", [("Allow", ", ".join(route.allowed))]
             )
         if isinstance(route, Elsewhere):
-            return _redirect(route)
+            return redirect_response(route)
         return self._serve(route)
 
     def _serve(self, route: Route) -> Response:
         if route.route_class is RouteClass.ADMIN:
-            return self._administer()
+            return self._administer(route)
         if route.route_class is RouteClass.QUEUED:
             return self._generate(route)
         body = self._read_body()
-        asked = _asked(body)
         if route.route_class is RouteClass.BYPASS:
-            wanted = request.headers.get(header_rules.TARGET)
-            if wanted is not None:
-                chosen_target(self._runtime, wanted)
-            bypass = Bypass(self._runtime, self._bypass_places, route, asked, body, wanted)
-            return exchange_response(bypass)
+            return self._embed(route, body)
+        asked = _asked(route, body)
         if route.route_class is RouteClass.MERGED and self._should_merge():
-            return exchange_response(merged(self._runtime, route, asked))
+            return exchange_response(merged(self._runtime, route))
         return self._forward(self._target_of(route, body), asked)
 
     def _read_body(self) -> bytes:
@@ -67,26 +77,26 @@ class OllamaSurface:
 
     def _generate(self, route: Route) -> Response:
         body = self._read_body()
-        asked = Request(
-            route=route,
-            method=request.method,
-            path=_raw_path(),
-            query=_query(),
-            headers=_headers(),
-            body=body,
-            turns=self._runtime.turns,
-        )
+        asked = _generation(route, body, self._runtime.turns)
         placed = place(self._runtime, asked)
         if isinstance(placed, Direct) and placed.needs_place:
-            places, sent = self._bypass_places, _asked(body)
+            places, sent = self._bypass_places, _asked(route, body)
             return exchange_response(Unplaced(self._runtime, places, placed.target, sent))
         if isinstance(placed, Direct):
-            return self._forward(placed.target, _asked(body))
+            return self._forward(placed.target, _asked(route, body))
         ticket = submit(self._runtime, asked, placed)
         # From here on the body is the database's: the wait may be long.
         del asked, body, placed
         client.release_body()
         return exchange_response(Follower(self._runtime, ticket))
+
+    def _embed(self, route: Route, body: bytes) -> Response:
+        wanted = request.headers.get(header_rules.TARGET)
+        if wanted is not None:
+            chosen_target(self._runtime, wanted)
+        asked = _asked(route, body)
+        bypass = Bypass(self._runtime, self._bypass_places, route, asked, body, wanted)
+        return exchange_response(bypass)
 
     def _should_merge(self) -> bool:
         has_choice = len(self._runtime.targets) > 1 and header_rules.TARGET not in request.headers
@@ -96,7 +106,7 @@ class OllamaSurface:
         if header_rules.TARGET in request.headers:
             return chosen_target(self._runtime, request.headers[header_rules.TARGET])
         if route.path == "/v1/models/":
-            return target_for(self._runtime, request.path.removeprefix(route.path))
+            return target_for(self._runtime, decoded(last_segment(raw_path())))
         if route.path == "/api/show":
             model = self._runtime.turns.run(named_model(body), len(body))
             return target_for(self._runtime, model)
@@ -105,7 +115,7 @@ class OllamaSurface:
     def _forward(self, target: str, asked: TargetRequest) -> Response:
         return exchange_response(Forwarding(self._runtime, target, asked))
 
-    def _administer(self) -> Response:
+    def _administer(self, route: Route) -> Response:
         """Change a target's models; the body is never held in memory."""
         if not self._runtime.settings.allow_admin:
             raise AdminRefused
@@ -114,8 +124,8 @@ class OllamaSurface:
         is_chunked = request.content_length is None
         asked = TargetRequest(
             request.method,
-            _raw_path(),
-            _query(),
+            path_at_target(route, raw_path()),
+            _query(route),
             header_rules.for_target(_headers()),
             pieces,
             None if is_chunked else request.content_length,
@@ -124,39 +134,34 @@ class OllamaSurface:
         return self._forward(target, asked)
 
 
-def _asked(body: bytes) -> TargetRequest:
+def _generation(route: Route, body: bytes, turns: Turns) -> Request:
+    """A request that may become a job."""
+    return Request(
+        route=route,
+        method=request.method,
+        path=route.path,
+        query=_query(route),
+        headers=_headers(),
+        body=body,
+        turns=turns,
+    )
+
+
+def _asked(route: Route, body: bytes) -> TargetRequest:
     has_body = body or request.method not in ("GET", "HEAD")
     return TargetRequest(
         request.method,
-        _raw_path(),
-        _query(),
+        path_at_target(route, raw_path()),
+        _query(route),
         header_rules.for_target(_headers()),
         body if has_body else None,
     )
 
 
+def _query(route: Route) -> str:
+    query = str(request.environ.get("QUERY_STRING", ""))
+    return header_rules.query_for_target(query, route.path)
+
+
 def _headers() -> Headers:
     return list(request.headers.items())
-
-
-def _query() -> str:
-    return str(request.environ.get("QUERY_STRING", ""))
-
-
-def _raw_path() -> str:
-    """The path as the client spelled it, before it was decoded."""
-    raw = str(request.environ.get("RAW_URI") or request.path)
-    return raw.split("?", 1)[0] if raw.startswith("/") else request.path
-
-
-def _redirect(elsewhere: Elsewhere) -> Response:
-    """Gin's answer to a slash too many: 301 for GET, 307 for what has a body."""
-    is_moved = request.method == "GET" and not request.path.startswith("//")
-    status, words = (301, "Moved Permanently") if is_moved else (307, "Temporary Redirect")
-    if request.method != "GET":
-        words = ""
-    text = f'<a href="{elsewhere.path}">{words}</a>.\n\n' if words else ""
-    response = plain_response(status, text, [("Location", elsewhere.path)])
-    if text:
-        response.headers["Content-Type"] = "text/html; charset=utf-8"
-    return response

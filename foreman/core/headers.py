@@ -1,9 +1,14 @@
-"""Which headers pass through foreman, in each direction.
+"""Which headers pass through foreman, in each direction, and which query: what is named here.
 
-Hop-by-hop headers belong to one connection. A target is addressed by its own `Host`; `Origin` is
-settled by foreman. Credentials stop here: they are for foreman, and a job's headers are stored.
+To a target go the headers that Ollama, or the cloud behind it, reads. They are stored with a job,
+so nothing that may be a secret is among them: credentials have too many names to list. What
+negotiates the form of an answer (encoding, ranges, conditions) is left out, too: foreman reads
+the answers, cuts them into frames and adds to them, and may ignore all of it.
+From a target come the headers that describe the body and those that SDKs read. Nothing else of it
+speaks to the client, or to the proxies in between, in foreman's name.
 """
 
+import re
 from collections.abc import Iterable
 
 from foreman.core.frames import Headers
@@ -12,40 +17,82 @@ JOB_ID = "X-Foreman-Job-Id"
 TARGET = "X-Foreman-Target"
 CHANGED = "X-Foreman-Changed"  # what foreman changed in the request's body
 
-_HOP_BY_HOP = frozenset(
+# What follows the language is for ollama.com: Ollama passes it on with requests for cloud models.
+# The x-stainless-* names are those of Ollama's own CORS rules.
+_TO_TARGET = frozenset(
     {
-        "connection",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
+        "content-type",
+        "content-encoding",
+        "accept",
+        "accept-language",
+        "user-agent",
+        "traceparent",
+        "tracestate",
+        "x-request-id",
+        "anthropic-beta",
+        "anthropic-version",
+        "openai-beta",
+        "x-stainless-arch",
+        "x-stainless-async",
+        "x-stainless-custom-poll-interval",
+        "x-stainless-helper-method",
+        "x-stainless-lang",
+        "x-stainless-os",
+        "x-stainless-package-version",
+        "x-stainless-poll-helper",
+        "x-stainless-retry-count",
+        "x-stainless-runtime",
+        "x-stainless-runtime-version",
+        "x-stainless-timeout",
     }
 )
-_NOT_TO_TARGET = _HOP_BY_HOP | {
-    "authorization",
-    "content-length",
-    "cookie",
-    "expect",
-    "host",
-    "origin",
-    "proxy-authorization",
-    "x-api-key",
-}
-# gunicorn writes Date and Server itself.
-_NOT_TO_CLIENT = _HOP_BY_HOP | {"date", "server"}
+# Ollama's own client signs with `ts`, Anthropic's marks its beta routes. The server reads the query
+# of one route: the fields of its form may be there.
+_QUERY = re.compile(r"ts=\d{1,19}|beta=(?:true|false)", re.ASCII)
+_FORM_PATH = "/v1/audio/transcriptions"
+_FORM_QUERY = re.compile(r"(?:model|language|prompt|response_format)=.*")
+_TO_CLIENT = frozenset(
+    {
+        "allow",
+        "cache-control",
+        "content-encoding",
+        "content-language",
+        "content-length",
+        "content-type",
+        "request-id",
+        "retry-after",
+        "retry-after-ms",
+        "x-request-id",
+        "x-should-retry",
+    }
+)
 
 
 def for_target(headers: Iterable[tuple[str, str]]) -> Headers:
-    """The client's headers as a target gets them."""
-    return _without(_NOT_TO_TARGET, list(headers))
+    """The client's headers as a target gets them, and as they are stored."""
+    return [(name, value) for name, value in headers if name.lower() in _TO_TARGET]
+
+
+def query_for_target(query: str, path: str) -> str:
+    """The part of a client's query that a route's target gets, and that is stored."""
+    passed = _FORM_QUERY if path == _FORM_PATH else _QUERY
+    return "&".join(pair for pair in query.split("&") if passed.fullmatch(pair))
+
+
+def of_target(headers: Iterable[tuple[str, str]]) -> Headers:
+    """A target's headers that may leave foreman, each once: the first one counts."""
+    passed: dict[str, tuple[str, str]] = {}
+    for name, value in headers:
+        if name.lower() in _TO_CLIENT:
+            passed.setdefault(name.lower(), (name, value))
+    return list(passed.values())
 
 
 def for_client(headers: Iterable[tuple[str, str]]) -> Headers:
-    """A target's headers as the client gets them."""
-    return _without(_NOT_TO_CLIENT, list(headers))
+    """An answer's headers as the client gets them: a target's, and what foreman changed."""
+    given = list(headers)
+    changed = [(name, value) for name, value in given if name.lower() == CHANGED.lower()]
+    return [*of_target(given), *changed]
 
 
 def with_change(headers: Headers, change: str) -> Headers:
@@ -55,13 +102,6 @@ def with_change(headers: Headers, change: str) -> Headers:
     told = [value for name, value in headers if name.lower() == CHANGED.lower()]
     others = [pair for pair in headers if pair[0].lower() != CHANGED.lower()]
     return [*others, (CHANGED, ", ".join([*told, change]))]
-
-
-def _without(dropped: frozenset[str], headers: Headers) -> Headers:
-    named = (value for name, value in headers if name.lower() == "connection")
-    # What `Connection` names is hop-by-hop, too.
-    dropped = dropped | {name.strip().lower() for value in named for name in value.split(",")}
-    return [(name, value) for name, value in headers if name.lower() not in dropped]
 
 
 def find(headers: Iterable[tuple[str, str]], name: str) -> str | None:

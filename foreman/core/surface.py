@@ -7,6 +7,8 @@ until somebody decides here what they are.
 from dataclasses import dataclass
 from enum import StrEnum
 
+from foreman.core.paths import as_location, cleaned, decoded, escaped, last_segment
+
 
 class RouteClass(StrEnum):
     QUEUED = "queued"  # a generation: a job, through its model queue
@@ -88,18 +90,45 @@ class WrongMethod:
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """The path has a slash too many: a redirect to `path`."""
+    """The path is another spelling of `path`: a redirect, as Ollama's two routers answer."""
 
     path: str
+    status: int = 307
 
 
 def find_route(method: str, path: str) -> Route | WrongMethod | Elsewhere | None:
-    """Place a request; None is Ollama's 404."""
-    route = _find(path)
-    if route is None:
-        trimmed = "/" + path.strip("/")
-        return Elsewhere(trimmed) if trimmed != path and _find(trimmed) else None
-    return route if method in route.methods else WrongMethod(route.methods)
+    """Place a request by its path as the client spelled it; None is Ollama's 404."""
+    # 1. Go's mux redirects what is not clean, known or not, before anybody looks for a route.
+    if (elsewhere := cleaner_path(path)) is not None:
+        return elsewhere
+    # 2. gin matches the decoded path.
+    matched = decoded(path)
+    route = _find(matched)
+    if route is not None:
+        return route if method in route.methods else WrongMethod(route.methods)
+    # 3. It drops a slash at the end where that leads to a route of this very method.
+    shorter = matched.removesuffix("/")
+    route = _find(shorter)
+    if route is None or method not in route.methods:
+        return None
+    return Elsewhere(as_location(shorter), 301 if method == "GET" else 307)
+
+
+def cleaner_path(path: str) -> Elsewhere | None:
+    """The redirect for a path with empty or dot segments; None for a clean one."""
+    spelled = escaped(path)
+    clean = cleaned(spelled)
+    # The mux takes the escaped path for a decoded one: Ollama's redirects escape `%` once more.
+    return None if clean == spelled else Elsewhere(as_location(clean))
+
+
+def path_at_target(route: Route, path: str) -> str:
+    """The path that a target receives: the route's, and of the client's only a free segment.
+
+    Another spelling of the route could be another route, or a redirect, to the target.
+    """
+    has_segment = route in _PREFIXES
+    return route.path + last_segment(path) if has_segment else route.path
 
 
 def _find(path: str) -> Route | None:

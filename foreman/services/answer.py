@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from foreman.core.frames import Failure, Headers
-from foreman.errors import ForemanError
+from foreman.core.frames import Failure, Head, Headers
+from foreman.errors import ForemanError, TargetRedirects
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +33,12 @@ class Exchange(Protocol):
 def failure_of(error: ForemanError) -> Failure:
     """An error as a client is told of it."""
     return Failure(error.status, error.code, str(error))
+
+
+def check_final(head: Head, target: str) -> None:
+    """TargetRedirects for a 3xx, which is no answer of Ollama's to what foreman asks."""
+    if 300 <= head.status < 400:
+        raise TargetRedirects(
+            f"target {target} answered with a redirect ({head.status});"
+            " FOREMAN_TARGETS must name the server itself"
+        )

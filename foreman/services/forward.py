@@ -2,19 +2,20 @@
 
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
 from foreman.adapters.target import Call, TargetRequest
 from foreman.core import headers as header_rules
 from foreman.core.frames import Head
+from foreman.core.go_json import items
 from foreman.core.queues import canonical_name
 from foreman.core.replies import CONTENT_TYPES, Framing, error_piece
 from foreman.core.surface import Route, dialect_of
 from foreman.errors import NoLiveTarget, RequestRefused, TargetError
 from foreman.runtime import WebRuntime
-from foreman.services.answer import Answer, failure_of
+from foreman.services.answer import Answer, check_final, failure_of
 from foreman.services.submit import any_target
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,9 @@ class Forwarding:
     def start(self) -> Answer:
         head = self._call.send(self._request)
         self._request = replace(self._request, body=None)  # it is out; the answer may be long
-        headers = [*header_rules.for_client(head.headers), (header_rules.TARGET, self._target)]
+        check_final(head, self._target)
+        head = Head(head.status, header_rules.of_target(head.headers))
+        headers = [*head.headers, (header_rules.TARGET, self._target)]
         return Answer(head.status, headers, self._body(_framing(head)))
 
     def _body(self, framing: Framing | None) -> Iterator[bytes]:
@@ -81,30 +84,38 @@ def chosen_target(runtime: WebRuntime, wanted: str | None) -> str:
     return wanted
 
 
-def merged(runtime: WebRuntime, route: Route, request: TargetRequest) -> Answer:
-    """The union of the lists of all targets that answer."""
-    bodies = []
-    for client in runtime.targets.values():
-        with suppress(TargetError, ValueError):
-            head, body = client.fetch(request, silence_s=LIST_LIMIT_S)
-            bodies.append((head, json.loads(body)))
-    if not bodies:
+def merged(runtime: WebRuntime, route: Route) -> Answer:
+    """The union of the lists of all targets that answer.
+
+    foreman reads these answers itself: it asks for them in its own words.
+    """
+    asked = TargetRequest("GET", route.path)
+    answers = []
+    for name in runtime.catalog.reachable or runtime.targets:
+        with suppress(TargetError, ValueError, RecursionError):
+            head, body = runtime.targets[name].fetch(asked, silence_s=LIST_LIMIT_S)
+            whole = json.loads(body)
+            if head.status == 200 and isinstance(whole, dict):
+                answers.append((head, whole))
+    if not answers:
         raise NoLiveTarget("server busy, please try again: no target answers")
-    whole = dict(bodies[0][1])
-    whole[route.list_key] = _union(route, (each.get(route.list_key) for _, each in bodies))
-    text = json.dumps(whole, separators=(",", ":"), ensure_ascii=False).encode()
-    return Answer(200, [_content_type(bodies[0][0])], iter([text]))
+    union = _union(route, [entry for _, whole in answers for entry in _entries(route, whole)])
+    text = json.dumps(
+        {**answers[0][1], route.list_key: union}, separators=(",", ":"), ensure_ascii=False
+    )
+    return Answer(200, [_content_type(answers[0][0])], iter([text.encode(errors="replace")]))
+
+
+def _entries(route: Route, whole: Mapping[str, object]) -> list[Mapping[str, object]]:
+    return [entry for entry in items(whole.get(route.list_key)) if isinstance(entry, dict)]
 
 
 def _content_type(head: Head) -> tuple[str, str]:
     return ("Content-Type", header_rules.find(head.headers, "content-type") or "application/json")
 
 
-def _union(
-    route: Route, lists: Iterable[list[Mapping[str, object]] | None]
-) -> list[Mapping[str, object]]:
+def _union(route: Route, entries: Sequence[Mapping[str, object]]) -> Sequence[Mapping[str, object]]:
     """Each model once; what is loaded is listed for each target that has loaded it."""
-    entries = [entry for each in lists for entry in each or []]
     if route.path == "/api/ps":
         return entries
     seen = {str(entry.get("name") or entry.get("id")): entry for entry in reversed(entries)}

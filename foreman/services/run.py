@@ -32,6 +32,7 @@ from foreman.errors import (
 )
 from foreman.logs import about_job
 from foreman.runtime import WorkerRuntime
+from foreman.services.answer import check_final
 from foreman.services.asking import Asked, ask, with_body
 from foreman.services.collecting import CollectedSink
 from foreman.services.ends import Ends
@@ -278,7 +279,10 @@ def _pump(run: Run, asked: Asked, settings: Settings) -> None:
     whole_s = settings.job_timeout_s + settings.lease_s
     first_byte_s = settings.first_byte_s if asked.streams else whole_s
     head = run.call.send(asked.request, on_sent=run.on_sent, first_byte_s=first_byte_s)
-    sink.begin(Head(head.status, header_rules.with_change(head.headers, asked.change)))
+    check_final(head, run.target)
+    passed = header_rules.of_target(head.headers)
+    head = Head(head.status, header_rules.with_change(passed, asked.change))
+    sink.begin(head)
     for chunk in _pieces(run, head, settings.stream_buffer_bytes):
         run.received_bytes += len(chunk)
         sink.take(chunk)

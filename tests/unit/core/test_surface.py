@@ -5,7 +5,6 @@ import pytest
 from foreman.core.surface import (
     ROUTES,
     Dialect,
-    Elsewhere,
     Route,
     RouteClass,
     WrongMethod,
@@ -51,7 +50,7 @@ REFUSED = [
     "/api/experimental/model-recommendations", "/api/me", "/api/signout", "/api/user/keys/x",
     "/v1/images/generations", "/v1/messages/count_tokens", "/metrics", "/debug/pprof/",
     "/api", "/api/", "/v1", "/v1/", "/api/unknown", "/API/CHAT", "/api/chat/x", "/api/blobs",
-    "/api/blobs/a/b", "/v1/models/me/m", "/v1/audio", "/api/tags/../chat", "/favicon.ico",
+    "/api/blobs/a/b", "/v1/models/me/m", "/v1/audio", "/favicon.ico",
 ]  # fmt: skip
 
 
@@ -92,26 +91,6 @@ def test_the_table_serves_nothing_that_ollama_does_not_have() -> None:
     known = {path.removesuffix("tiny-a").removesuffix(DIGEST) for _, path, _, _ in OLLAMA}
 
     assert {route.path for route in ROUTES} == known
-
-
-@pytest.mark.parametrize(
-    ("path", "right"),
-    [
-        ("/api/tags/", "/api/tags"),
-        ("//api/tags", "/api/tags"),
-        ("/api/chat/", "/api/chat"),
-        ("//api/chat", "/api/chat"),
-        ("/v1/models/", "/v1/models"),
-        ("/v1/models/tiny-a/", "/v1/models/tiny-a"),
-    ],
-)
-def test_a_slash_too_many_is_sent_to_the_path_without_it(path: str, right: str) -> None:
-    assert find_route("GET", path) == Elsewhere(right)
-
-
-@pytest.mark.parametrize("path", ["//evil.example", "//evil.example/api/tags", "/api/nothing/"])
-def test_a_slash_too_many_before_an_unknown_path_leads_nowhere(path: str) -> None:
-    assert find_route("GET", path) is None
 
 
 @pytest.mark.parametrize(
