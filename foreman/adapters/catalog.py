@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from foreman.adapters.target import TargetClient, TargetRequest
+from foreman.core.embedding import Listed, listed
 from foreman.core.queues import canonical_name
 from foreman.errors import NoLiveTarget, TargetError
 
@@ -34,7 +35,7 @@ NEVER = float("-inf")
 class Listing:
     """What one target said of itself last."""
 
-    models: Mapping[str, bool]  # canonical name → whether it runs elsewhere
+    models: Mapping[str, Listed]  # by canonical name
     is_reachable: bool
 
 
@@ -44,6 +45,7 @@ class Placement:
 
     targets: tuple[str, ...]
     is_remote: bool
+    listed: tuple[Listed, ...]  # what each of them says of it
 
 
 class _Source:
@@ -139,7 +141,7 @@ class Catalog:
     def models_of(self, target: str) -> frozenset[str]:
         """The canonical names of a target's own models."""
         models = self._sources[target].listing.models
-        return frozenset(name for name, is_remote in models.items() if not is_remote)
+        return frozenset(name for name, each in models.items() if not each.is_remote)
 
     def refresh(self, limit_s: float | None = None) -> None:
         """Ask every target for its list; returns when all have answered or failed to, or then."""
@@ -154,7 +156,8 @@ class Catalog:
         having = {name: models[model] for name, models in lists if model in models}
         if not having:
             return None
-        return Placement(tuple(having), is_remote=all(having.values()))
+        is_remote = all(each.is_remote for each in having.values())
+        return Placement(tuple(having), is_remote, tuple(having.values()))
 
     def _outdated(self, names: Iterable[str], since: float) -> list[str]:
         """The targets that answer and whose list was asked for before `since`."""
@@ -219,9 +222,7 @@ def _ask(client: TargetClient) -> Listing | None:
         entries = json.loads(body)["models"] if head.status == 200 else None
         if entries is None:
             return None
-        named = {
-            canonical_name(str(each["name"])): bool(each.get("remote_host")) for each in entries
-        }
+        named = {canonical_name(str(each["name"])): listed(each) for each in entries}
     except (TargetError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    return Listing({name: remote for name, remote in named.items() if name}, True)
+    return Listing({name: each for name, each in named.items() if name}, True)

@@ -4,6 +4,8 @@ A target receives the path of the route that was found, and of headers and query
 `core.headers` names.
 """
 
+from dataclasses import replace
+
 from flask import Flask, Response, request
 
 from foreman.adapters.target import TargetRequest
@@ -24,11 +26,12 @@ from foreman.core.surface import (
 )
 from foreman.errors import AdminRefused
 from foreman.runtime import WebRuntime
-from foreman.services.bypass import Bypass, Places
+from foreman.services.bypass import Bypass, Places, needs_queue
+from foreman.services.capabilities import Capabilities
 from foreman.services.direct import Unplaced
 from foreman.services.follow import Follower
 from foreman.services.forward import Forwarding, chosen_target, merged, target_for
-from foreman.services.submit import Direct, Request, any_target, place, submit
+from foreman.services.submit import Direct, Queued, Request, Ticket, any_target, place, submit
 from foreman.turns import Turns
 
 ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -40,6 +43,7 @@ class OllamaSurface:
     def __init__(self, runtime: WebRuntime) -> None:
         self._runtime = runtime
         self._bypass_places = Places(runtime)
+        self._capabilities = Capabilities(runtime)
 
     def install(self, app: Flask) -> None:
         for rule in ("/", "/<path:path>"):
@@ -64,9 +68,9 @@ class OllamaSurface:
             return self._administer(route)
         if route.route_class is RouteClass.QUEUED:
             return self._generate(route)
-        body = self._read_body()
         if route.route_class is RouteClass.BYPASS:
-            return self._embed(route, body)
+            return self._embed(route)
+        body = self._read_body()
         asked = _asked(route, body)
         if route.route_class is RouteClass.MERGED and self._should_merge():
             return exchange_response(merged(self._runtime, route))
@@ -85,17 +89,29 @@ class OllamaSurface:
         if isinstance(placed, Direct):
             return self._forward(placed.target, _asked(route, body))
         ticket = submit(self._runtime, asked, placed)
-        # From here on the body is the database's: the wait may be long.
         del asked, body, placed
+        return self._follow(ticket)
+
+    def _follow(self, ticket: Ticket) -> Response:
+        """Wait for a job. Its body is the database's from here on: the wait may be long."""
         client.release_body()
         return exchange_response(Follower(self._runtime, ticket))
 
-    def _embed(self, route: Route, body: bytes) -> Response:
+    def _embed(self, route: Route) -> Response:
+        """An embedding: past the queue where its model is one for embeddings, else as a job."""
+        body = self._read_body()
+        asked = _generation(route, body, self._runtime.turns)
         wanted = request.headers.get(header_rules.TARGET)
         if wanted is not None:
             chosen_target(self._runtime, wanted)
-        asked = _asked(route, body)
-        bypass = Bypass(self._runtime, self._bypass_places, route, asked, body, wanted)
+        if needs_queue(self._runtime, self._capabilities, asked):
+            placed = place(self._runtime, asked)
+            if isinstance(placed, Queued):
+                # Whatever its body says, it is answered whole.
+                ticket = submit(self._runtime, asked, replace(placed, streams=False))
+                del asked, body, placed
+                return self._follow(ticket)
+        bypass = Bypass(self._runtime, self._bypass_places, asked, _asked(route, body), wanted)
         return exchange_response(bypass)
 
     def _should_merge(self) -> bool:

@@ -1,6 +1,49 @@
-"""Where an embedding goes: values in, a target out. It never waits behind generations."""
+"""Embeddings: whether a model is one for them, and where such a request goes.
+
+An embedding model never waits behind generations. Any other model that is asked for an embedding is
+loaded as for a chat, so its request has to wait in its queue.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from foreman.core.go_json import fields
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What a target's list says of one model."""
+
+    is_remote: bool = False
+    digest: str = ""
+    embeds: bool | None = None  # whether it is an embedding model; None: the list does not say
+
+
+def listed(entry: Mapping[str, object]) -> Listed:
+    """One entry of `/api/tags`. Ollama lists `capabilities` since 0.30, and not for every model."""
+    return Listed(
+        is_remote=bool(entry.get("remote_host")),
+        digest=str(entry.get("digest") or ""),
+        embeds=_embeds(entry.get("capabilities")),
+    )
+
+
+def embeds_by_show(answer: Mapping[str, object]) -> bool:
+    """Whether `/api/show` describes an embedding model.
+
+    Before 0.6.4 it names no capabilities. They come from the model's file: a model for embeddings
+    says there how to pool its vectors.
+    """
+    told = _embeds(answer.get("capabilities"))
+    if told is not None:
+        return told
+    return any(name.endswith(".pooling_type") for name in fields(answer.get("model_info")))
+
+
+def _embeds(capabilities: object) -> bool | None:
+    if not isinstance(capabilities, list) or not capabilities:
+        return None
+    return "embedding" in capabilities and "completion" not in capabilities
 
 
 def pick_target(

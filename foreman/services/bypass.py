@@ -1,4 +1,9 @@
-"""Embeddings: straight to a target, so many at once and no more; what they use is kept loaded.
+"""Embeddings past the queue: straight to a target, so many at once; what they use is kept loaded.
+
+1. The model is one for embeddings: past the queue.
+2. It runs elsewhere: past the queue, too; it needs no GPU of the targets.
+3. No target has it, or the body names none: past the queue, for the target's own error.
+4. Any other model: a job, since the request loads it as a chat would (`needs_queue`).
 
 Which target is decided by `core.embedding`; keeping the model there is the worker's (`warm`).
 """
@@ -8,15 +13,14 @@ from collections import Counter
 from dataclasses import replace
 
 from foreman.adapters.target import TargetRequest
-from foreman.core.bodies import look
 from foreman.core.embedding import pick_target
-from foreman.core.queues import canonical_name, residency_of
-from foreman.core.surface import Route
+from foreman.core.queues import canonical_name, is_cloud_name, residency_of
 from foreman.errors import BypassFull, ClientLeft, TargetUnreachable
 from foreman.runtime import WebRuntime
 from foreman.services.answer import Answer
+from foreman.services.capabilities import Capabilities
 from foreman.services.forward import Forwarding
-from foreman.services.submit import any_target
+from foreman.services.submit import Request, any_target
 
 # How long an embedding waits for a place before it is told to come back.
 BYPASS_WAIT_S = 60.0
@@ -69,16 +73,15 @@ class Bypass:
         self,
         runtime: WebRuntime,
         places: Places,
-        route: Route,
+        asked: Request,
         request: TargetRequest,
-        body: bytes,
         wanted: str | None = None,
     ) -> None:
         self._runtime = runtime
         self._wanted = wanted  # the one target that the caller named
         self._places = places
         self._request = request
-        self._model, self._is_kept = _model_of(route, body)
+        self._model, self._is_kept = _model_of(asked)
         self._target: str | None = None  # where it has a place
         self._forwarding: Forwarding | None = None
         self._has_left = False
@@ -138,12 +141,23 @@ class Bypass:
         return answer
 
 
-def _model_of(route: Route, body: bytes) -> tuple[str, bool]:
+def needs_queue(runtime: WebRuntime, capabilities: Capabilities, asked: Request) -> bool:
+    """Whether an embedding request has to be a job."""
+    model, _ = _model_of(asked)
+    if not model or is_cloud_name(model):
+        return False
+    found = runtime.catalog.find(model)
+    if found is None or found.is_remote:
+        return False
+    return not capabilities.is_embedding(model, found)
+
+
+def _model_of(asked: Request) -> tuple[str, bool]:
     """The canonical model ("" for none), and whether it is one to keep loaded.
 
     One with runner options is not: a load without them would make Ollama load it anew.
     """
-    looked = look(body, route.path)
+    looked = asked.look
     if looked is None:
         return "", False
     model = canonical_name(looked.model) or ""

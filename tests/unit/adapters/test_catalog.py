@@ -10,10 +10,12 @@ import pytest
 
 from foreman.adapters.catalog import Catalog, Placement
 from foreman.adapters.target import TargetClient, TargetRequest
+from foreman.core.embedding import Listed
 from foreman.core.frames import Head
 from foreman.errors import NoLiveTarget, TargetUnreachable
 from tests.stack import wait_for
 
+ON_ONE = Placement(("one",), is_remote=False, listed=(Listed(),))
 TAGS = json.dumps({"models": [{"name": "qwen3:8b"}]}).encode()
 
 
@@ -116,7 +118,7 @@ def test_all_who_miss_a_model_at_once_wait_for_one_query() -> None:
         wait_for(lambda: lists.queries == 2)
         lists.goes_on.set()
 
-    assert [each.result() for each in found] == [Placement(("one",), is_remote=False)] * 8
+    assert [each.result() for each in found] == [ON_ONE] * 8
     assert lists.queries == 2
 
 
@@ -129,7 +131,7 @@ def test_a_lookup_during_the_first_query_waits_for_it() -> None:
     lists.goes_on.set()
     refreshing.join()
 
-    assert catalog.find("a:latest") == Placement(("one",), is_remote=False)
+    assert catalog.find("a:latest") == ON_ONE
     assert lists.queries == 1
 
 
@@ -152,7 +154,7 @@ def test_a_target_that_is_away_keeps_its_list_and_is_queried_by_no_request() -> 
     queries = lists.queries
 
     assert catalog.reachable == ("two",)
-    assert catalog.find("a:latest") == Placement(("one",), is_remote=False)
+    assert catalog.find("a:latest") == ON_ONE
     catalog.expire()
     assert catalog.find("c:latest") is None
     assert lists.queries == queries
@@ -163,7 +165,7 @@ def test_a_target_that_was_never_heard_may_have_any_model() -> None:
     catalog = catalog_of(one=lists, two=refuses)
     catalog.refresh()
 
-    assert catalog.find("a:latest") == Placement(("one",), is_remote=False)
+    assert catalog.find("a:latest") == ON_ONE
     assert catalog.find("b:latest", on="one") is None
     for on in (None, "two"):
         with pytest.raises(NoLiveTarget, match="not listed their models yet: two"):
@@ -174,7 +176,7 @@ def test_a_lookup_on_one_target_sees_no_other() -> None:
     catalog = catalog_of(one=Lists("a"), two=Lists("b"))
     catalog.refresh()
 
-    assert catalog.find("a:latest", on="one") == Placement(("one",), is_remote=False)
+    assert catalog.find("a:latest", on="one") == ON_ONE
     assert catalog.find("a:latest", on="two") is None
 
 
@@ -186,7 +188,7 @@ def test_a_model_that_one_target_has_by_now_is_found_while_another_does_not_answ
     lists.models.append("c")
     hangs.goes_on.clear()
 
-    assert catalog.find("c:latest") == Placement(("one",), is_remote=False)
+    assert catalog.find("c:latest") == ON_ONE
     hangs.goes_on.set()
 
 
@@ -202,7 +204,7 @@ def test_a_target_that_stops_answering_makes_no_model_unknown(
 
     with pytest.raises(NoLiveTarget, match="one"):
         catalog.find("b:latest")
-    assert catalog.find("a:latest") == Placement(("one",), is_remote=False)
+    assert catalog.find("a:latest") == ON_ONE
     assert lists.queries == 2
     lists.goes_on.set()
 
