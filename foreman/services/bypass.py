@@ -88,7 +88,8 @@ class Bypass:
 
     def start(self) -> Answer:
         """Ask a target; one that refuses the connection is passed over for another."""
-        found = self._runtime.catalog.find(self._model) if self._model else None
+        find = self._runtime.catalog.find
+        found = find(self._model, on=self._wanted) if self._model else None
         having = list(found.targets if found else [any_target(self._runtime)])
         if self._wanted is not None:
             having = [self._wanted]
