@@ -13,7 +13,7 @@ from celery.worker import control
 from celery_app import lifecycle
 from celery_app.puller import Puller
 from celery_app.worker import Worker
-from foreman.adapters.broker import CANCEL, model_queue
+from foreman.adapters.broker import CANCEL, REPORT, model_queue
 from foreman.ids import parse_id
 from foreman.services.watchdog import LOOK_EVERY_S, Watchdog
 
@@ -90,6 +90,16 @@ def cancel_job(state: Any, job_id: str) -> dict[str, bool]:
     parsed = parse_id(job_id)
     is_stopped = parsed is not None and state.consumer.drain.worker.runner.cancel(parsed)
     return {"ok": is_stopped}
+
+
+@control.control_command(name=REPORT, args=[("taken", list)], signature="<taken>")
+def note_taken(state: Any, taken: list[tuple[str, int, int]]) -> dict[str, bool]:
+    """Clients have taken so many bytes of these runs: job, fence, bytes."""
+    runner = state.consumer.drain.worker.runner
+    for job_id, fence, taken_bytes in taken:
+        if parsed := parse_id(job_id):
+            runner.note_taken(parsed, fence, taken_bytes)
+    return {"ok": True}
 
 
 @control.inspect_command(name="active_queues")

@@ -111,6 +111,6 @@ class ConnectionSettings:
     stream_buffer_bytes: int = setting(
         "FOREMAN_STREAM_BUFFER",
         size_bytes,
-        "8MiB",
-        "unread bytes of one stream before it is cut off",
+        "2MiB",
+        "bytes of one stream that its client has not taken yet; then its target waits",
     )

@@ -13,12 +13,14 @@ from kombu import Connection
 
 from foreman.adapters import broker
 from foreman.adapters.catalog import Catalog
-from foreman.adapters.channel import Senders
+from foreman.adapters.channel import Flow, Senders
 from foreman.adapters.inbox import Inbox
 from foreman.adapters.publisher import Publisher
+from foreman.adapters.reports import Reporter
 from foreman.adapters.target import TargetClient
 from foreman.adapters.webhook import WebhookClient
 from foreman.config import Settings
+from foreman.core.credit import window_bytes
 from foreman.core.prospect import Prospect
 from foreman.core.room import Room
 from foreman.ids import new_id
@@ -38,6 +40,17 @@ def _clients(settings: Settings, connections: int) -> dict[str, TargetClient]:
         )
         for spec in settings.targets
     }
+
+
+def _window_bytes(settings: Settings) -> int:
+    slots = sum(target.slots for target in settings.targets)
+    return window_bytes(settings.stream_buffer_bytes, slots=slots)
+
+
+def _senders(settings: Settings) -> Senders:
+    # The web process notices a client that takes nothing, and cancels; the worker only makes sure.
+    flow = Flow(_window_bytes(settings), patience_s=settings.client_timeout_s + settings.lease_s)
+    return Senders(partial(broker.connect, settings), flow, is_redis=settings.is_redis)
 
 
 def keep_for_good() -> None:
@@ -73,11 +86,17 @@ class WebRuntime:
         self.answering: queue.SimpleQueue[UUID] = queue.SimpleQueue()
         self.overflowed: queue.SimpleQueue[UUID] = queue.SimpleQueue()
         self.celery: Celery = broker.make_celery(settings)
+        self.reporter = Reporter(
+            partial(
+                broker.connect, settings, **broker.short_limits(settings), confirm_publish=False
+            )
+        )
         self.inbox = Inbox(
             self.web_id,
             partial(broker.connect, settings, heartbeat_s=broker.HEARTBEAT_S),
             is_redis=settings.is_redis,
-            limit_bytes=settings.stream_buffer_bytes,
+            window_bytes=_window_bytes(settings),
+            report=self.reporter.put,
             on_overflow=self.overflowed.put,
         )
         self.publisher = Publisher(
@@ -94,6 +113,7 @@ class WebRuntime:
     def close(self) -> None:
         self.publisher.close()
         self.inbox.close()
+        self.reporter.close()
         for client in self.targets.values():
             client.close()
         self.database.close()
@@ -110,7 +130,7 @@ class WorkerRuntime:
         self.database = Database(settings.database_url, pool_size=max(WORKER_POOL, slots + 3))
         self.targets = _clients(settings, connections=2)
         self.catalog = Catalog(self.targets)
-        self.senders = Senders(partial(broker.connect, settings), is_redis=settings.is_redis)
+        self.senders = _senders(settings)
 
     def close(self) -> None:
         self.senders.close()
@@ -126,7 +146,7 @@ class RelayRuntime:
         self.settings = settings
         self.database = Database(settings.database_url, pool_size=RELAY_POOL)
         self.celery: Celery = broker.make_celery(settings)
-        self.senders = Senders(partial(broker.connect, settings), is_redis=settings.is_redis)
+        self.senders = _senders(settings)
         self.webhooks = WebhookClient(allow=settings.webhook_allow, ports=settings.webhook_ports)
 
     def connect(self) -> Connection:

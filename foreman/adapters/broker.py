@@ -18,6 +18,7 @@ from foreman.core.queues import Wakeup
 
 RUN_JOB = "foreman.generate"
 CANCEL = "foreman_cancel"
+REPORT = "foreman_taken"
 
 CONNECT_LIMIT_S = 5
 HEARTBEAT_S = 30
@@ -149,7 +150,7 @@ def send_wakeup(app: Celery, producer: Producer, wakeup: Wakeup) -> None:
     )
 
 
-def broadcast(connection: Connection, command: str, **arguments: str) -> None:
+def broadcast(connection: Connection, command: str, **arguments: Any) -> None:
     """Send a remote-control command to all workers, without waiting for answers."""
     mailbox = Mailbox("celery", type="fanout", accept=["json"], serializer="json")
     bound: Mailbox = mailbox(connection)  # type: ignore[assignment]  # the stub says Node

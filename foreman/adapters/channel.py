@@ -2,28 +2,30 @@
 
 An exchange of foreman's own on the Celery broker. On RabbitMQ a direct exchange and an exclusive
 queue, on Redis PUB/SUB: in both nothing is left behind when a web process dies. The web side is
-`adapters.inbox`.
+`adapters.inbox`. How much of a stream may be on its way is `core.credit`.
 """
 
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from uuid import UUID
 
 from kombu import Connection, Exchange, Producer, Queue
 
-from foreman.core.frames import Frame, FrameKind, encode
-from foreman.errors import ChannelLost
+from foreman.core.credit import Window
+from foreman.core.frames import Frame, FrameKind, encode, joined
+from foreman.errors import ChannelLost, ReaderTooSlow
 
 log = logging.getLogger(__name__)
 
-# Frames that wait to be sent to one web process; then the readers of the targets wait too.
-PENDING_LIMIT_BYTES = 32 * 1024 * 1024
 MESSAGE_LIMIT_BYTES = 1024 * 1024
 # A broker that takes nothing for so long has broken the streams that run.
 GIVE_UP_S = 10.0
 IDLE_S = 300.0
+# A stream whose window is full asks what its client has taken: a report may be lost.
+ASK_EVERY_S = 1.0
 
 
 def reply_exchange(*, is_redis: bool) -> Exchange:
@@ -44,15 +46,30 @@ def reply_queue(web_id: UUID, *, is_redis: bool) -> Queue:
 class Outgoing:
     """The frames of one run, on their way to the web process whose client waits."""
 
-    def __init__(self, sender: "Sender", job_id: UUID, fence: int) -> None:
+    def __init__(self, sender: "Sender", job_id: UUID, fence: int, window: Window) -> None:
         self._sender = sender
         self._job_id = job_id
         self._fence = fence
         self._seq = 0
+        self.window = window
+        self.is_stopped = False  # its run is to end, whatever its client has taken
+        self.is_lost = False  # some of its frames could not be sent
 
     def send(self, kind: FrameKind, payload: bytes = b"") -> None:
-        """Hand over a frame; ChannelLost when the broker takes none any more."""
+        """Hand over a frame, once there is room for it.
+
+        ChannelLost when the broker takes none or the run was stopped, ReaderTooSlow when the
+        client has taken nothing for too long. Only DATA waits.
+        """
         self._sender.put(self, kind, payload)
+
+    def credit(self, taken_bytes: int) -> None:
+        """The client has taken so many bytes of this run by now; from any thread."""
+        self._sender.credit(self, taken_bytes)
+
+    def stop(self) -> None:
+        """End the wait for room, and every later one; from any thread."""
+        self._sender.stop(self)
 
     def close(self) -> None:
         """No frame follows; what was handed over is still sent."""
@@ -68,21 +85,35 @@ class Outgoing:
 Gathered = dict[Outgoing, list[tuple[FrameKind, bytes]]]
 
 
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """How a worker sends: the window of one stream, and how long a client may take nothing."""
+
+    window_bytes: int
+    patience_s: float
+
+
 class Sender:
     """One per reply queue. Its thread sends everything that has gathered as one message.
 
-    An idle system sends each token at once; a busy one batches by itself, with no timer.
+    An idle system sends each token at once; a busy one batches by itself, with no timer. What
+    gathers is bounded by the windows of its runs.
     """
 
-    def __init__(self, web_id: UUID, connect: Callable[[], Connection], *, is_redis: bool) -> None:
+    def __init__(
+        self, web_id: UUID, connect: Callable[[], Connection], flow: Flow, *, is_redis: bool
+    ) -> None:
         self._web_id = web_id
         self._connect = connect
+        self._flow = flow
         self._exchange = reply_exchange(is_redis=is_redis)
         self._gathered: Gathered = {}
-        self._gathered_bytes = 0
-        self._changed = threading.Condition()
+        lock = threading.Lock()
+        self._changed = threading.Condition(lock)  # for the sending thread
+        self._room = threading.Condition(lock)  # for runs whose window was full
         self._open_runs = 0
         self._is_closing = False
+        self._sending_since = float("inf")
         self._connection: Connection | None = None
         self._producer: Producer | None = None
         self._thread = threading.Thread(target=self._run, name="frames", daemon=True)
@@ -94,7 +125,7 @@ class Sender:
             if self._is_closing:
                 return None
             self._open_runs += 1
-            return Outgoing(self, job_id, fence)
+            return Outgoing(self, job_id, fence, Window(self._flow.window_bytes))
 
     def leave(self) -> None:
         with self._changed:
@@ -102,52 +133,95 @@ class Sender:
 
     def put(self, outgoing: Outgoing, kind: FrameKind, payload: bytes) -> None:
         with self._changed:
-            has_room = self._changed.wait_for(self._has_room, GIVE_UP_S)
-            if not has_room or self._is_closing:
+            if kind is FrameKind.DATA:
+                self._wait_for_room(outgoing)
+            # An error is sent even with a gap before it: the gap alone tells the client at once.
+            if self._is_closing or (outgoing.is_lost and kind is not FrameKind.ERROR):
                 raise ChannelLost("the broker takes no frames")
-            self._gathered.setdefault(outgoing, []).append((kind, payload))
-            self._gathered_bytes += len(payload)
-            self._changed.notify_all()
+            outgoing.window.sent_bytes += len(payload)
+            self._gather(outgoing, kind, payload)
+
+    def credit(self, outgoing: Outgoing, taken_bytes: int) -> None:
+        with self._changed:
+            if outgoing.window.credit(taken_bytes):
+                self._room.notify_all()
+
+    def stop(self, outgoing: Outgoing) -> None:
+        with self._changed:
+            outgoing.is_stopped = True
+            self._room.notify_all()
 
     def close(self) -> None:
         """Send what has gathered, within a limit, and stop."""
         with self._changed:
             self._is_closing = True
-            self._changed.notify_all()
+            self._changed.notify()
+            self._room.notify_all()
         self._thread.join(GIVE_UP_S)
 
-    def _has_room(self) -> bool:
-        return self._gathered_bytes < PENDING_LIMIT_BYTES or self._is_closing
+    def _gather(self, outgoing: Outgoing, kind: FrameKind, payload: bytes) -> None:
+        self._gathered.setdefault(outgoing, []).append((kind, payload))
+        self._changed.notify()
+
+    def _wait_for_room(self, outgoing: Outgoing) -> None:
+        """Return when the window is open, or when frames can no longer be sent at all."""
+        window, taken = outgoing.window, outgoing.window.taken_bytes
+        now = time.monotonic()
+        ask_at, give_up_at = now + ASK_EVERY_S, now + self._flow.patience_s
+        while not (window.is_open or outgoing.is_lost or self._is_closing):
+            if outgoing.is_stopped:
+                raise ChannelLost("the run was stopped")
+            self._room.wait(ask_at - now)
+            now = time.monotonic()
+            if window.taken_bytes > taken:
+                taken, give_up_at = window.taken_bytes, now + self._flow.patience_s
+            elif now - self._sending_since > GIVE_UP_S:
+                raise ChannelLost("the broker takes no frames")
+            elif now > give_up_at:
+                raise ReaderTooSlow
+            if now >= ask_at and not window.is_open:
+                self._gather(outgoing, FrameKind.DATA, b"")
+                ask_at = now + ASK_EVERY_S
 
     def _run(self) -> None:
         while gathered := self._take():
             for message in _messages(gathered):
-                self._send(message)
+                if not self._send(message):
+                    self._lose(gathered)
+                    break
         self._drop_connection()
 
     def _take(self) -> Gathered:
         """Everything that has gathered; empty when there is nothing more to do."""
         with self._changed:
+            self._sending_since = float("inf")
             while not (self._gathered or self._is_closing):
                 # Nobody sent for long and nobody can: its web process is probably gone.
                 if not self._changed.wait(IDLE_S) and not self._open_runs:
                     self._is_closing = True
-            gathered, self._gathered, self._gathered_bytes = self._gathered, {}, 0
-            self._changed.notify_all()
+            gathered, self._gathered = self._gathered, {}
+            self._sending_since = time.monotonic()
             return gathered
 
-    def _send(self, message: bytes) -> None:
+    def _lose(self, gathered: Gathered) -> None:
+        """Frames of these runs are lost: they end here, and do not generate for nobody."""
+        with self._changed:
+            for outgoing in gathered:
+                outgoing.is_lost = True
+            self._room.notify_all()
+
+    def _send(self, message: bytes) -> bool:
         """Publish within a limit. What is lost shows as a gap in the numbers of its frames."""
         give_up_at = time.monotonic() + GIVE_UP_S
         while True:
             try:
                 self._publish(message)
-                return
+                return True
             except Exception as exc:  # a broker's errors are many; the limit is what counts
                 log.warning("frames not sent", extra={"error": repr(exc)})
                 self._drop_connection()
                 if time.monotonic() > give_up_at:
-                    return
+                    return False
                 time.sleep(0.2)
 
     def _publish(self, message: bytes) -> None:
@@ -159,7 +233,7 @@ class Sender:
             routing_key=str(self._web_id),
             content_type="application/octet-stream",
             content_encoding="binary",
-            delivery_mode=1,  # transient,
+            delivery_mode=1,  # transient
         )
 
     def _drop_connection(self) -> None:
@@ -171,8 +245,9 @@ class Sender:
 class Senders:
     """The senders of this worker, one for each web process that has work here."""
 
-    def __init__(self, connect: Callable[[], Connection], *, is_redis: bool) -> None:
+    def __init__(self, connect: Callable[[], Connection], flow: Flow, *, is_redis: bool) -> None:
         self._connect = connect
+        self._flow = flow
         self._is_redis = is_redis
         self._senders: dict[UUID, Sender] = {}
         self._lock = threading.Lock()
@@ -184,7 +259,7 @@ class Senders:
             outgoing = sender.open(job_id, fence) if sender else None
             if outgoing is None:
                 sender = self._senders[web_id] = Sender(
-                    web_id, self._connect, is_redis=self._is_redis
+                    web_id, self._connect, self._flow, is_redis=self._is_redis
                 )
                 outgoing = sender.open(job_id, fence)
             if outgoing is None:
@@ -202,7 +277,7 @@ def _messages(gathered: Gathered) -> Iterator[bytes]:
     batch: list[Frame] = []
     size = 0
     for outgoing, pieces in gathered.items():
-        for kind, payload in _joined(pieces):
+        for kind, payload in joined(pieces):
             batch.append(outgoing.number(kind, payload))
             size += len(payload)
             if size >= MESSAGE_LIMIT_BYTES:
@@ -210,17 +285,3 @@ def _messages(gathered: Gathered) -> Iterator[bytes]:
                 batch, size = [], 0
     if batch:
         yield encode(batch)
-
-
-def _joined(pieces: list[tuple[FrameKind, bytes]]) -> Iterator[tuple[FrameKind, bytes]]:
-    data: list[bytes] = []
-    for kind, payload in pieces:
-        if kind is FrameKind.DATA:
-            data.append(payload)
-            continue
-        if data:
-            yield FrameKind.DATA, b"".join(data)
-            data = []
-        yield kind, payload
-    if data:
-        yield FrameKind.DATA, b"".join(data)

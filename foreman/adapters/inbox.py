@@ -1,7 +1,7 @@
 """The channel's web side: one reply queue, one reader, a mailbox for each waiting request.
 
-The reader must never wait for a client: a mailbox that is not emptied overflows, and its stream is
-cut off.
+The reader never waits for a client. What a mailbox holds is bounded by its stream's window: the
+worker pauses until the client has taken more (`core.credit`).
 """
 
 import logging
@@ -18,6 +18,7 @@ from uuid import UUID
 from kombu import Connection, Consumer, Message
 
 from foreman.adapters.channel import reply_queue
+from foreman.core.credit import Receipt
 from foreman.core.frames import Frame, FrameKind, decode
 
 log = logging.getLogger(__name__)
@@ -29,30 +30,44 @@ class Note(Enum):
     """What a mailbox may hold besides frames; each ends the stream."""
 
     GONE = "gone"  # the client left
-    OVERFLOW = "overflow"  # the client reads too slowly
+    OVERFLOW = "overflow"  # the worker sends more than the window allows
     STOPPING = "stopping"  # this process shuts down
 
 
 class Mailbox:
-    """The frames of one job that its request has not taken yet, up to a limit of bytes."""
+    """The frames of one job that its request has not taken yet.
 
-    def __init__(self, limit_bytes: int, on_overflow: Callable[[], None]) -> None:
+    `report` is called with a run's fence and the bytes of it that the client has taken by now.
+    """
+
+    def __init__(
+        self,
+        window_bytes: int,
+        report: Callable[[int, int], None],
+        on_overflow: Callable[[], None],
+    ) -> None:
+        self._report = report
         self._on_overflow = on_overflow
+        self._receipt = Receipt(window_bytes)
         self._items: queue.SimpleQueue[Frame | Note] = queue.SimpleQueue()
-        self._limit_bytes = limit_bytes
+        # A worker that heeds the window leaves less than one frame on top of it.
+        self._limit_bytes = 2 * window_bytes
         self._size_bytes = 0
         self._is_closed = False
 
     def put(self, frame: Frame) -> None:
-        """Add a frame; over the limit the mailbox closes with a note and takes no more."""
+        """Add a frame; a mailbox over its limit closes with a note and takes no more."""
         if self._is_closed:
             return
-        self._size_bytes += len(frame.payload)
-        if self._size_bytes > self._limit_bytes and frame.kind is FrameKind.DATA:
+        is_data = frame.kind is FrameKind.DATA
+        if self._size_bytes > self._limit_bytes and is_data:
             self.close(Note.OVERFLOW)
             # Its request may hang in a write to the client and not see the note for long.
             self._on_overflow()
             return
+        if is_data and not frame.payload:
+            self._receipt.is_asked = True
+        self._size_bytes += len(frame.payload)
         self._items.put(frame)
 
     def close(self, note: Note) -> None:
@@ -71,6 +86,12 @@ class Mailbox:
             self._size_bytes -= len(item.payload)
         return item
 
+    def note_taken(self, fence: int, size_bytes: int) -> None:
+        """The client has taken more of a run; its worker hears of it when it may wait for that."""
+        total = self._receipt.take(fence, size_bytes)
+        if total is not None:
+            self._report(fence, total)
+
 
 class Inbox:
     """The reply queue of this web process; its thread hands each frame to its mailbox."""
@@ -81,13 +102,15 @@ class Inbox:
         connect: Callable[[], Connection],
         *,
         is_redis: bool,
-        limit_bytes: int,
+        window_bytes: int,
+        report: Callable[[UUID, int, int], None],
         on_overflow: Callable[[UUID], None],
     ) -> None:
+        self._report = report
         self._on_overflow = on_overflow
         self._connect = connect
         self._queue = reply_queue(web_id, is_redis=is_redis)
-        self._limit_bytes = limit_bytes
+        self._window_bytes = window_bytes
         self._mailboxes: dict[UUID, Mailbox] = {}
         self._is_consuming = threading.Event()
         self._is_closing = False
@@ -105,7 +128,9 @@ class Inbox:
 
     def open(self, job_id: UUID) -> Mailbox:
         """A mailbox for a job that will be published."""
-        mailbox = Mailbox(self._limit_bytes, partial(self._on_overflow, job_id))
+        mailbox = Mailbox(
+            self._window_bytes, partial(self._report, job_id), partial(self._on_overflow, job_id)
+        )
         self._mailboxes[job_id] = mailbox
         return mailbox
 

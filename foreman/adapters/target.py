@@ -24,7 +24,15 @@ from urllib3.exceptions import (
 )
 
 from foreman.core.frames import Head, Headers
-from foreman.errors import AnswerTooLarge, TargetCut, TargetError, TargetTimeout, TargetUnreachable
+from foreman.core.lengths import with_one_length
+from foreman.errors import (
+    AnswerTooLarge,
+    AnswerUnreadable,
+    TargetCut,
+    TargetError,
+    TargetTimeout,
+    TargetUnreachable,
+)
 from foreman.parsing import TargetSpec
 
 CONNECT_LIMIT_S = 5.0
@@ -137,7 +145,11 @@ class Call:
         if self._socket is not None and self._limit_s != self._silence_s:
             self._limit_s = self._silence_s
             self._socket.settimeout(self._silence_s)
-        return Head(response.raw.status, list(response.raw.headers.iteritems()))
+        try:
+            headers = with_one_length(list(response.raw.headers.iteritems()))
+        except ValueError as exc:
+            raise self._unreadable(exc) from exc
+        return Head(response.raw.status, headers)
 
     def chunks(self) -> Iterator[bytes]:
         """The body's bytes as they arrive; TargetCut when it ends before it is whole."""
@@ -184,6 +196,9 @@ class Call:
     def is_out(self) -> None:
         """The request is out."""
         self._on_sent()
+
+    def _unreadable(self, exc: Exception) -> TargetError:
+        return AnswerUnreadable(f"target {self._target.name} sent no valid HTTP: {exc}")
 
     def _translate(self, exc: Exception) -> TargetError:
         name = self._target.name

@@ -1,11 +1,13 @@
 """Answers as Flask responses: streamed as they come, closed whatever happens."""
 
+import errno
 from collections.abc import Iterable, Iterator
 
 from flask import Response
 
 from foreman.api.client import Departure
 from foreman.core.frames import Headers
+from foreman.errors import ForemanError
 from foreman.services.answer import Answer, Exchange
 
 
@@ -18,7 +20,11 @@ class _Body:
         self._departure = departure
 
     def __iter__(self) -> Iterator[bytes]:
-        return self._chunks
+        try:
+            yield from self._chunks
+        except ForemanError as error:
+            # gunicorn closes the connection for it, short of what was promised.
+            raise ConnectionResetError(errno.ECONNRESET, str(error)) from error
 
     def close(self) -> None:
         self._departure.close()

@@ -54,6 +54,21 @@ class Failure:
     is_permanent: bool = True  # another run would end so, too; not told on the channel
 
 
+def joined(pieces: list[tuple[FrameKind, bytes]]) -> Iterator[tuple[FrameKind, bytes]]:
+    """What a run hands over to be sent, with neighbouring data as one frame."""
+    data: list[bytes] = []
+    for kind, payload in pieces:
+        if kind is FrameKind.DATA:
+            data.append(payload)
+            continue
+        if data:
+            yield FrameKind.DATA, b"".join(data)
+            data = []
+        yield kind, payload
+    if data:
+        yield FrameKind.DATA, b"".join(data)
+
+
 def encode(frames: Iterable[Frame]) -> bytes:
     """Join frames into the body of one message."""
     parts: list[bytes] = []

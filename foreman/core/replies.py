@@ -6,8 +6,11 @@ raw U+2028 breaks Python's line readers.
 
 import json
 from enum import StrEnum
+from http import HTTPStatus
 
-from foreman.core.frames import Failure
+from foreman.core import headers as header_rules
+from foreman.core.frames import Failure, Head
+from foreman.core.lengths import promised_length
 from foreman.core.surface import Dialect
 
 _ANTHROPIC_TYPES = {
@@ -45,6 +48,25 @@ def framing_of(dialect: Dialect, *, streams: bool) -> Framing:
     return Framing.LINES if dialect is Dialect.OLLAMA else Framing.EVENTS
 
 
+def stream_framing(head: Head) -> Framing | None:
+    """The framing in which the answer can report an error; None when it cannot at all."""
+    kinds = {CONTENT_TYPES[each]: each for each in (Framing.LINES, Framing.EVENTS)}
+    return kinds.get(_kind(head)) if promised_length(head.headers) is None else None
+
+
+def can_follow(framing: Framing, head: Head) -> bool:
+    """Whether a client that was promised a success in this framing can read the answer."""
+    is_success = 200 <= head.status < 300
+    # A reader of events passes over everything else: the answer would be lost in silence.
+    is_readable = framing is not Framing.EVENTS or _kind(head) == CONTENT_TYPES[framing]
+    return is_success and is_readable
+
+
+def _kind(head: Head) -> str:
+    kind = header_rules.find(head.headers, "content-type") or ""
+    return kind.partition(";")[0].strip().lower()
+
+
 def error_body(dialect: Dialect, failure: Failure, *, request_id: str = "") -> bytes:
     """The whole body of an error answer."""
     return json.dumps(_error(dialect, failure, request_id), separators=(",", ":")).encode()
@@ -56,14 +78,26 @@ def error_piece(framing: Framing, dialect: Dialect, failure: Failure, *, last: b
 
 
 def told_in_band(framing: Framing, dialect: Dialect, status: int, body: bytes) -> bytes:
-    """A target's error answer, for a stream whose 200 is sent already."""
+    """A target's answer that is no success, for a stream whose 200 is sent already."""
     error = _error_in(body)
     if isinstance(error, str if dialect is Dialect.OLLAMA else dict):
         own = json.dumps(json.loads(body), separators=(",", ":")).encode()
         return _piece(framing, dialect, own, b"")
     text = error if isinstance(error, str) else body.decode("utf-8", errors="replace").strip()
-    failure = Failure(status, "target_error", text or "the target gave no reason")
+    if status < 400 or not text:
+        text = f"the target answered {status_line(status)}"
+    if 200 <= status < 300:
+        text += ", but not with a stream of events"
+    failure = Failure(status if status >= 400 else 502, "target_error", text)
     return error_piece(framing, dialect, failure, last=b"")
+
+
+def status_line(status: int) -> str:
+    """A status with its name, if it has one."""
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)
 
 
 def _piece(framing: Framing, dialect: Dialect, body: bytes, last: bytes) -> bytes:

@@ -62,6 +62,12 @@ class CollectedSink:
         if self._gathering.error is not None:
             raise TargetFailed(self._gathering.error.message)
 
+    def credit(self, taken_bytes: int) -> None:
+        """Nobody takes anything before the end."""
+
+    def stop(self) -> None:
+        """`take` waits for nobody."""
+
     def finish(self) -> Outcome:
         """The whole body and the first images in it; TargetRefused, TargetFailed for an error.
 

@@ -1,72 +1,42 @@
-"""The web side of one synchronous job: wait for its frames and give the client exactly one end.
+"""The web side of one synchronous job: what its client gets, with exactly one end.
 
-The mailbox yields frames; here they become an answer. Three things may happen besides: the wait is
-long (keep-alive bytes, after which errors are told in-band), the client leaves (the job is
-cancelled), foreman itself fails (an error in the caller's own form).
+An answer ends with the target's own last bytes, or with one error in the form of its stream. Where
+no error can be reported, because a length was promised or bytes of one JSON value are out, the
+connection is closed early, and the client's library sees that.
 """
 
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 
 from foreman.adapters.inbox import Note
 from foreman.core import headers as header_rules
-from foreman.core.frames import (
-    Failure,
-    Frame,
-    FrameKind,
-    Head,
-    Headers,
-    Position,
-    Verdict,
-    decode_failure,
-    decode_head,
-)
+from foreman.core.frames import Head, Headers
+from foreman.core.lengths import promised_length
 from foreman.core.replies import (
     CONTENT_TYPES,
     KEEPALIVES,
+    Framing,
+    can_follow,
     error_piece,
     framing_of,
+    stream_framing,
     told_in_band,
 )
-from foreman.core.states import END_STATES, JobState
-from foreman.errors import (
-    ChannelLost,
-    ClientLeft,
-    DatabaseUnavailable,
-    ForemanError,
-    JobCancelled,
-    ReaderTooSlow,
-    ShuttingDown,
-    StreamBroken,
-    WaitedTooLong,
-)
+from foreman.errors import ChannelLost, ClientLeft, ForemanError
 from foreman.logs import about_job
 from foreman.runtime import WebRuntime
 from foreman.services.answer import Answer, failure_of
 from foreman.services.cancel import cancel
+from foreman.services.listening import Listener
 from foreman.services.submit import Ticket
-from foreman.store import jobs
 
 log = logging.getLogger(__name__)
 
-# An end that is in the database reaches the mailbox within this time, or not at all.
-LATE_FRAMES_S = 2.0
-
-_NOTES: dict[Note, type[ForemanError]] = {
-    Note.GONE: ClientLeft,
-    Note.OVERFLOW: ReaderTooSlow,
-    Note.STOPPING: ShuttingDown,
-}
-
-
-class JobFailed(ForemanError):
-    """A failure that the worker told: it carries its own status and code."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.message)
-        self.status, self.code = failure.status, failure.code
+# A client has FOREMAN_CLIENT_TIMEOUT for each piece: a slow one that reads is never cut off.
+PIECE_BYTES = 32 * 1024
+# Of a target's error that is reported inside a stream.
+ERROR_LIMIT_BYTES = 64 * 1024
 
 
 class Follower:
@@ -75,12 +45,9 @@ class Follower:
     def __init__(self, runtime: WebRuntime, ticket: Ticket) -> None:
         self._runtime = runtime
         self._ticket = ticket
-        self._position = Position()
-        self._has_ended = False
-        self._framing = framing_of(ticket.request.route.dialect, streams=ticket.streams)
-        self._start_by = time.monotonic() + runtime.settings.sync_wait_s
-        self._heard_at = time.monotonic()
-        self._held: Frame | Note | None = None  # taken from the mailbox, and not looked at yet
+        self._dialect = ticket.request.route.dialect
+        self._listener = Listener(runtime, ticket)
+        self._last = b""  # of the target's bytes that the client has
 
     def start(self) -> Answer:
         """Wait for the target's head and its first bytes, or commit to keep-alive bytes."""
@@ -90,28 +57,33 @@ class Follower:
             error.job_id = str(self._ticket.job_id)
             raise
 
-    def _start(self) -> Answer:
-        commit_at = time.monotonic() + self._patience_s()
-        head: Head | None = None
-        while (event := self._next(commit_at)) is not None:
-            if isinstance(event, Head):
-                head = event
-            elif head is not None:
-                return self._answer(head, event)
-            else:
-                raise ChannelLost("the answer came without its head")
-        kind = ("Content-Type", CONTENT_TYPES[self._framing])
-        return Answer(200, self._headers([kind]), self._after_keepalive(head))
-
     def leave(self) -> None:
         self._ticket.mailbox.close(Note.GONE)
 
     def close(self) -> None:
         """Forget the job; if it has not ended, nobody wants it any more."""
         self._runtime.inbox.forget(self._ticket.job_id)
-        if not self._has_ended:
-            self._has_ended = True
+        if not self._listener.has_ended:
+            self._listener.has_ended = True
             cancel(self._runtime, self._ticket.job_id)
+
+    def _start(self) -> Answer:
+        commit_at = time.monotonic() + self._patience_s()
+        head: Head | None = None
+        while (event := self._listener.next(commit_at)) is not None:
+            if isinstance(event, bytes) and head is not None and self._is_short(head):
+                event = self._gather(event, self._runtime.settings.stream_buffer_bytes + 1)
+            if isinstance(event, Head):
+                head = event
+            elif head is not None:
+                framing = stream_framing(head)
+                body = self._passed_on(event, framing)
+                return Answer(head.status, self._headers(head.headers), body)
+            else:
+                raise ChannelLost("the answer came without its head")
+        framing = framing_of(self._dialect, streams=self._ticket.streams)
+        kind = ("Content-Type", CONTENT_TYPES[framing])
+        return Answer(200, self._headers([kind]), self._after_keepalive(head, framing))
 
     def _patience_s(self) -> float:
         settings = self._runtime.settings
@@ -126,157 +98,89 @@ class Follower:
         job_id = (header_rules.JOB_ID, str(self._ticket.job_id))
         return [*header_rules.with_change(passed, self._ticket.change), job_id]
 
+    def _is_short(self, head: Head) -> bool:
+        """Whether an answer is passed on only when it is whole.
+
+        Its length is promised, so no error could follow the first of its bytes.
+        """
+        length = promised_length(head.headers)
+        return length is not None and length <= self._runtime.settings.stream_buffer_bytes
+
     # The two kinds of answer
 
-    def _answer(self, head: Head, first: bytes) -> Answer:
-        size = int(header_rules.find(head.headers, "content-length") or -1)
-        if 0 <= size <= self._runtime.settings.stream_buffer_bytes:
-            # Its length is promised, so an error could not be told any more: first get it whole.
-            head, whole = self._whole(head, first)
-            return Answer(head.status, self._headers(head.headers), iter([whole]))
-        headers = self._headers(head.headers)
-        return Answer(head.status, headers, self._streamed(first, can_tell=size < 0))
-
-    def _streamed(self, first: bytes, *, can_tell: bool) -> Iterator[bytes]:
-        last = first
+    def _passed_on(self, first: bytes, framing: Framing | None) -> Iterator[bytes]:
+        """The answer's bytes; an error is reported in its framing, if it has one."""
         try:
-            self._note_answering()
-            yield first
-            for chunk in self._rest():
-                last = chunk
-                yield chunk
+            yield from self._body(first)
         except ForemanError as error:
-            if not can_tell:
-                raise  # the connection is closed short of its promised length
-            yield from self._told(error, last)
+            yield from self._ended_by(error, framing)
         finally:
             self.close()
 
-    def _after_keepalive(self, head: Head | None) -> Iterator[bytes]:
-        """Keep-alive bytes until the answer begins; then it, or its error in-band."""
-        last = b""
-        keepalive = KEEPALIVES[self._framing]
+    def _after_keepalive(self, head: Head | None, framing: Framing) -> Iterator[bytes]:
+        """Keep-alive bytes until the answer begins; then it, or its error in band."""
+        keepalive = KEEPALIVES[framing]
         every_s = self._runtime.settings.keepalive_every_s
         try:
             yield keepalive
-            while not isinstance(event := self._next(time.monotonic() + every_s), bytes):
+            event: Head | bytes | None = head
+            while not isinstance(event, bytes):
+                head = event or head
+                event = self._listener.next(time.monotonic() + every_s)
                 if event is None:
                     yield keepalive
-                else:
-                    head = event
-            if head is not None and head.status >= 400:
-                head, body = self._whole(head, event)
-                dialect = self._ticket.request.route.dialect
-                yield told_in_band(self._framing, dialect, head.status, body)
-                return
-            self._note_answering()
-            yield (last := event)
-            for chunk in self._rest():
-                yield (last := chunk)
+                elif isinstance(event, bytes) and head and not can_follow(framing, head):
+                    event = self._gather(event, ERROR_LIMIT_BYTES)
+            if head is None:
+                raise ChannelLost("the answer came without its head")
+            if can_follow(framing, head):
+                yield from self._body(event)
+            else:
+                yield told_in_band(framing, self._dialect, head.status, event)
         except ForemanError as error:
-            yield from self._told(error, last)
+            yield from self._ended_by(error, framing)
         finally:
             self.close()
 
-    def _told(self, error: ForemanError, last: bytes) -> Iterator[bytes]:
+    def _ended_by(self, error: ForemanError, framing: Framing | None) -> Iterator[bytes]:
+        """The error as the last thing of the stream; raised again where that cannot be."""
         with about_job(self._ticket.job_id):
             log.info("stream ended with an error", extra={"code": error.code, "error": str(error)})
-        if not isinstance(error, ClientLeft):
-            dialect = self._ticket.request.route.dialect
-            yield error_piece(self._framing, dialect, failure_of(error), last=last)
+        is_in_value = framing is Framing.WHOLE and self._last
+        if framing is None or is_in_value or isinstance(error, ClientLeft):
+            raise error
+        yield error_piece(framing, self._dialect, failure_of(error), last=self._last)
 
-    def _note_answering(self) -> None:
-        self._position = Position(self._position.fence, self._position.seq, True)
-        self._runtime.answering.put(self._ticket.job_id)
+    # The bytes
 
-    # Frames
-
-    def _whole(self, head: Head, first: bytes) -> tuple[Head, bytes]:
-        """The whole answer; nothing was passed on, so the job may even run again meanwhile."""
-        parts = [first]
-        while not self._has_ended:
-            event = self._next(float("inf"))
-            if isinstance(event, Head):
-                head, parts = event, []
-            elif event is not None:
-                parts.append(event)
-        return head, b"".join(parts)
-
-    def _rest(self) -> Iterator[bytes]:
-        """The body's further bytes until its end."""
-        while not self._has_ended:
-            event = self._next(float("inf"))
-            if isinstance(event, bytes) and event:
-                yield event
-
-    def _next(self, until: float) -> Head | bytes | None:
-        """The next head or bytes (empty at the end); None at `until`; raises what ends it."""
+    def _body(self, first: bytes) -> Iterator[bytes]:
+        """The target's bytes up to its end, in pieces that a slow client has time for."""
+        self._listener.note_answering()
+        event: Head | bytes | None = first
         while True:
-            now = time.monotonic()
-            limit_s = min(until - now, self._start_by - now, self._quiet_limit_s())
-            item, self._held = self._held or self._ticket.mailbox.take(limit_s), None
-            if isinstance(item, Note):
-                raise _NOTES[item]()
-            if item is not None:
-                self._heard_at = time.monotonic()
-                event = self._take(item)
-                if event is not None:
-                    return event
-            elif time.monotonic() >= until:
-                return None
-            else:
-                self._look_after_silence()
+            if isinstance(event, bytes):
+                for start in range(0, len(event), PIECE_BYTES):
+                    self._last = event[start : start + PIECE_BYTES]
+                    yield self._last
+                    # It asks for more: the client has this piece.
+                    self._listener.note_taken(len(self._last))
+            if self._listener.has_ended:
+                return
+            event = self._listener.next(float("inf"))
 
-    def _take(self, frame: Frame) -> Head | bytes | None:
-        verdict = self._position.judge(frame)
-        if verdict is Verdict.DROP:
-            return None
-        if verdict is Verdict.BROKEN:
-            raise ChannelLost
-        if verdict is Verdict.RESTART:
-            self._start_by = float("inf")
-        self._position = self._position.after(frame)
-        if frame.kind is FrameKind.HEAD:
-            return decode_head(frame.payload)
-        if frame.kind is FrameKind.ERROR:
-            self._has_ended = True
-            raise JobFailed(decode_failure(frame.payload))
-        self._has_ended = frame.kind is FrameKind.END
-        return frame.payload
+    def _gather(self, first: bytes, limit_bytes: int) -> bytes | Head:
+        """The answer whole, or its beginning; or the head of a newer run in its place.
 
-    # Silence
-
-    def _quiet_limit_s(self) -> float:
-        return max(self._heard_at + self._runtime.settings.lease_s - time.monotonic(), 0)
-
-    def _look_after_silence(self) -> None:
-        """The mailbox was quiet for long: see in the database whether the job still lives."""
-        self._heard_at = time.monotonic()
-        with suppress(DatabaseUnavailable):
-            if time.monotonic() >= self._start_by:
-                self._start_by = time.monotonic() + self._runtime.settings.lease_s
-                self._expire()
-            with self._runtime.database.statement() as connection:
-                ending = jobs.read_ending(connection, self._ticket.job_id)
-            if ending is None or ending.state in END_STATES:
-                self._end_without_frames(ending)
-
-    def _expire(self) -> None:
-        with self._runtime.database.statement() as connection:
-            if jobs.expire_job(connection, self._ticket.job_id):
-                self._has_ended = True
-                raise WaitedTooLong
-        self._start_by = float("inf")  # it is working by now, and bounded otherwise
-
-    def _end_without_frames(self, ending: jobs.Ending | None) -> None:
-        self._held = self._ticket.mailbox.take(LATE_FRAMES_S)
-        if self._held is not None:
-            return
-        self._has_ended = True
-        if ending is None or ending.state is JobState.SUCCEEDED:
-            raise ChannelLost
-        if ending.state is JobState.EXPIRED:
-            raise WaitedTooLong
-        if ending.state is JobState.CANCELLED:
-            raise JobCancelled
-        raise StreamBroken(ending.error_message or "the job failed")
+        Nothing of it was passed on, so the job may even start over meanwhile.
+        """
+        parts, size = [first], len(first)
+        self._listener.note_taken(len(first))
+        while size < limit_bytes and not self._listener.has_ended:
+            event = self._listener.next(float("inf"))
+            if isinstance(event, Head):
+                return event
+            if event:
+                parts.append(event)
+                size += len(event)
+                self._listener.note_taken(len(event))
+        return b"".join(parts)

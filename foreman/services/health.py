@@ -19,6 +19,7 @@ from foreman.errors import (
     LoadFailed,
     TargetError,
     TargetGivenUp,
+    TargetRefused,
     TargetTimeout,
 )
 from foreman.runtime import WorkerRuntime
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 CUT_JOBS = 3
 PROBE_FIRST_S, PROBE_LIMIT_S = 2.0, 30.0
 # What says nothing of the target's health, or is said by it.
-_NOT_OF_TARGET = (LoadFailed, JobTooLong, TargetGivenUp)
+_NOT_OF_TARGET = (LoadFailed, JobTooLong, TargetGivenUp, TargetRefused)
 
 
 class Health:

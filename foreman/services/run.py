@@ -16,10 +16,12 @@ from dataclasses import replace
 from typing import Any, Protocol
 from uuid import UUID
 
-from foreman.adapters.target import Call
+from foreman.adapters.target import READ_SIZE, Call
 from foreman.config import Settings
 from foreman.core import headers as header_rules
 from foreman.core.frames import Head
+from foreman.core.holding import held_back
+from foreman.core.lengths import promised_length
 from foreman.core.reshape import Reshaped, kept_loaded, unloading
 from foreman.core.states import Phase
 from foreman.errors import (
@@ -82,6 +84,7 @@ class Run:
         if self.stopped_by is None:
             self.stopped_by = error
             self.call.abort()
+            self.sink.stop()
             self._woken.set()
 
 
@@ -126,6 +129,12 @@ class Runner:
         if run is not None:
             run.stop(JobCancelled())
         return run is not None
+
+    def note_taken(self, job_id: UUID, fence: int, taken_bytes: int) -> None:
+        """The client of a run has taken so many bytes of it by now."""
+        run = self.running().get(job_id)
+        if run is not None and run.claim.fence == fence:
+            run.sink.credit(taken_bytes)
 
     def stop_all(self, error: ForemanError) -> None:
         """Stop all that runs, and what is being claimed now."""
@@ -283,19 +292,14 @@ def _pump(run: Run, asked: Asked, settings: Settings) -> None:
     passed = header_rules.of_target(head.headers)
     head = Head(head.status, header_rules.with_change(passed, asked.change))
     sink.begin(head)
-    for chunk in _pieces(run, head, settings.stream_buffer_bytes):
+    chunks = run.call.chunks()
+    if not asked.streams or promised_length(head.headers) is not None:
+        chunks = held_back(chunks, limit_bytes=settings.stream_buffer_bytes, piece_bytes=READ_SIZE)
+    for chunk in chunks:
         run.received_bytes += len(chunk)
         sink.take(chunk)
     if run.stopped_by is not None:
         raise run.stopped_by
-
-
-def _pieces(run: Run, head: Head, whole_limit_bytes: int) -> Iterator[bytes]:
-    """The body as it comes; one that has a length comes whole, so that half of it is nothing."""
-    size = int(header_rules.find(head.headers, "content-length") or -1)
-    if 0 < size <= whole_limit_bytes:
-        return iter([b"".join(run.call.chunks())])
-    return run.call.chunks()
 
 
 def _tell_end(run: Run, outcome: Outcome) -> None:

@@ -35,7 +35,16 @@ class Sink(Protocol):
         """The target's status and headers."""
 
     def take(self, chunk: bytes) -> None:
-        """A chunk of the body; raises what makes the rest of it useless."""
+        """A chunk of the body; raises what makes the rest of it useless.
+
+        It may wait for a client that reads slowly, until `stop` is called.
+        """
+
+    def credit(self, taken_bytes: int) -> None:
+        """The client has taken so many bytes by now; from any thread."""
+
+    def stop(self) -> None:
+        """The run is to end: let nothing wait in `take`; from any thread."""
 
     def finish(self) -> Outcome:
         """The body is whole; raises what makes it a failure all the same."""

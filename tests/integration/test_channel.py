@@ -1,8 +1,11 @@
 """The result channel on real brokers, without the processes around it."""
 
 import queue
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import closing
 from functools import partial
 from uuid import UUID
 
@@ -10,17 +13,19 @@ import pytest
 from kombu import Connection
 
 from foreman.adapters import broker
-from foreman.adapters.channel import Senders, reply_queue
+from foreman.adapters.channel import Flow, Outgoing, Senders, reply_queue
 from foreman.adapters.inbox import Inbox, Mailbox, Note
 from foreman.adapters.publisher import Publisher
 from foreman.config import Settings, from_env
 from foreman.core.frames import Frame, FrameKind
 from foreman.core.queues import Wakeup
 from foreman.embedded.probe import free_port
+from foreman.errors import ChannelLost, ReaderTooSlow
 from foreman.ids import new_id
 from tests.stack import wait_for
 
-LIMIT_BYTES = 1024 * 1024
+WINDOW_BYTES = 1024 * 1024
+PATIENCE_S = 20.0
 
 
 def _settings(broker_url: str) -> Settings:
@@ -32,19 +37,26 @@ def _settings(broker_url: str) -> Settings:
 class Channel:
     """Both ends of a channel: a web process's inbox and a worker's senders."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, patience_s: float = PATIENCE_S) -> None:
         self.web_id = new_id()
+        self.reports: queue.SimpleQueue[tuple[UUID, int, int]] = queue.SimpleQueue()
         self.overflowed: queue.SimpleQueue[UUID] = queue.SimpleQueue()
         is_redis = settings.is_redis
         self.inbox = Inbox(
             self.web_id,
             partial(broker.connect, settings, heartbeat_s=broker.HEARTBEAT_S),
             is_redis=is_redis,
-            limit_bytes=LIMIT_BYTES,
+            window_bytes=WINDOW_BYTES,
+            report=self.report,
             on_overflow=self.overflowed.put,
         )
-        self.senders = Senders(partial(broker.connect, settings), is_redis=is_redis)
+        self.senders = Senders(
+            partial(broker.connect, settings), Flow(WINDOW_BYTES, patience_s), is_redis=is_redis
+        )
         assert self.inbox.wait_until_consuming(20)
+
+    def report(self, job_id: UUID, fence: int, taken_bytes: int) -> None:
+        self.reports.put((job_id, fence, taken_bytes))
 
     def close(self) -> None:
         self.senders.close()
@@ -105,23 +117,130 @@ def test_jobs_that_share_the_channel_do_not_see_each_others_frames(channel: Chan
         assert b"".join(frame.payload for frame in _frames(mailbox)) == jobs[job_id]
 
 
-def test_a_mailbox_that_is_not_emptied_overflows_and_the_others_go_on(channel: Channel) -> None:
+def _send_in_background(outgoing: Outgoing, pieces: list[bytes]) -> Future[None]:
+    def send() -> None:
+        for piece in pieces:
+            outgoing.send(FrameKind.DATA, piece)
+        outgoing.send(FrameKind.END)
+
+    done: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            send()
+            done.set_result(None)
+        except Exception as error:
+            done.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return done
+
+
+def test_a_stream_that_nobody_takes_pauses_and_the_others_go_on(channel: Channel) -> None:
     deaf, other = new_id(), new_id()
     deaf_box, other_box = channel.inbox.open(deaf), channel.inbox.open(other)
     to_deaf = channel.senders.open(channel.web_id, deaf, fence=1)
     to_other = channel.senders.open(channel.web_id, other, fence=1)
 
-    for _ in range(20):
-        to_deaf.send(FrameKind.DATA, b"x" * 100_000)
+    sending = _send_in_background(to_deaf, [b"x" * 100_000] * 30)
+    wait_for(lambda: to_deaf.window.sent_bytes >= WINDOW_BYTES)
     to_other.send(FrameKind.END)
 
     assert [frame.kind for frame in _frames(other_box)] == [FrameKind.END]
+    assert not sending.done()
+    assert to_deaf.window.sent_bytes < WINDOW_BYTES + 100_000
+    size = 0
+    for frame in _frames(deaf_box):  # its client reads again
+        size += len(frame.payload)
+        deaf_box.note_taken(1, len(frame.payload))
+        while not channel.reports.empty():
+            to_deaf.credit(channel.reports.get()[2])
+    assert size == 3_000_000
+    assert sending.result(10) is None
+    assert channel.overflowed.empty()
+
+
+def test_a_stream_within_its_window_causes_no_report(channel: Channel) -> None:
+    job_id = new_id()
+    mailbox = channel.inbox.open(job_id)
+    outgoing = channel.senders.open(channel.web_id, job_id, fence=1)
+
+    for _ in range(40):
+        outgoing.send(FrameKind.DATA, b"x" * 10_000)
+    outgoing.send(FrameKind.END)
+    for frame in _frames(mailbox):
+        mailbox.note_taken(1, len(frame.payload))
+
+    assert channel.reports.empty()
+
+
+def test_a_frame_larger_than_the_window_passes_alone(channel: Channel) -> None:
+    job_id = new_id()
+    mailbox = channel.inbox.open(job_id)
+    outgoing = channel.senders.open(channel.web_id, job_id, fence=1)
+    line = b"x" * (20 * 1024 * 1024)
+
+    outgoing.send(FrameKind.DATA, line)
+    outgoing.send(FrameKind.END)
+
+    assert b"".join(frame.payload for frame in _frames(mailbox)) == line
+    assert channel.overflowed.empty()
+
+
+def test_a_lost_report_is_asked_for_again(channel: Channel) -> None:
+    job_id = new_id()
+    mailbox = channel.inbox.open(job_id)
+    outgoing = channel.senders.open(channel.web_id, job_id, fence=1)
+    sending = _send_in_background(outgoing, [b"x" * WINDOW_BYTES, b"last"])
+
+    taken = mailbox.take(10)
+    assert isinstance(taken, Frame)
+    mailbox.note_taken(1, len(taken.payload))
+    assert channel.reports.get(timeout=10) == (job_id, 1, WINDOW_BYTES)  # and it is lost
+    question = mailbox.take(10)
+    assert isinstance(question, Frame)
+    assert (question.kind, question.payload) == (FrameKind.DATA, b"")
+    mailbox.note_taken(1, 0)
+    outgoing.credit(channel.reports.get(timeout=10)[2])
+
+    assert b"".join(frame.payload for frame in _frames(mailbox)) == b"last"
+    assert sending.result(10) is None
+
+
+def test_a_paused_stream_can_be_stopped_at_once(channel: Channel) -> None:
+    outgoing = channel.senders.open(channel.web_id, new_id(), fence=1)
+    sending = _send_in_background(outgoing, [b"x" * WINDOW_BYTES, b"more"])
+    wait_for(lambda: outgoing.window.sent_bytes == WINDOW_BYTES)
+
+    outgoing.stop()
+
+    with pytest.raises(ChannelLost):
+        sending.result(5)
+
+
+def test_a_client_that_takes_nothing_for_too_long_ends_its_stream(settings: Settings) -> None:
+    with closing(Channel(settings, patience_s=1.0)) as channel:
+        outgoing = channel.senders.open(channel.web_id, new_id(), fence=1)
+        sending = _send_in_background(outgoing, [b"x" * WINDOW_BYTES, b"more"])
+
+        with pytest.raises(ReaderTooSlow):
+            sending.result(10)
+
+
+def test_a_worker_that_ignores_the_window_is_cut_off(channel: Channel) -> None:
+    deaf = new_id()
+    mailbox = channel.inbox.open(deaf)
+
+    for seq in range(40):
+        mailbox.put(Frame(deaf, 1, seq, FrameKind.DATA, b"x" * 100_000))
+
     assert channel.overflowed.get(timeout=10) == deaf
     items = []
-    while (item := deaf_box.take(0.2)) is not None:
+    while (item := mailbox.take(0.2)) is not None:
         items.append(item)
     assert items[-1] is Note.OVERFLOW
-    assert sum(len(each.payload) for each in items if isinstance(each, Frame)) <= LIMIT_BYTES
+    held = sum(len(each.payload) for each in items if isinstance(each, Frame))
+    assert held <= 2 * WINDOW_BYTES + 100_000
 
 
 def test_nothing_is_left_on_the_broker_when_a_web_process_ends(settings: Settings) -> None:

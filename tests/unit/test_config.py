@@ -32,7 +32,7 @@ VARIABLES: list[tuple[str, str, Any, str, Any, list[str]]] = [
     ("FOREMAN_KEEPALIVE", "keepalive", "streaming", "always", "always", ["on", "Always"]),
     ("FOREMAN_KEEPALIVE_AFTER", "keepalive_after_s", 20.0, "2.5", 2.5, ["0", "-1", "soon"]),
     ("FOREMAN_KEEPALIVE_EVERY", "keepalive_every_s", 15.0, "1", 1.0, ["0", "nan", "inf", "1s"]),
-    ("FOREMAN_STREAM_BUFFER", "stream_buffer_bytes", 8 * MIB, "64k", 65536, ["0", "8MB", "x"]),
+    ("FOREMAN_STREAM_BUFFER", "stream_buffer_bytes", 2 * MIB, "64k", 65536, ["0", "8MB", "x"]),
     ("FOREMAN_SYNC_WAIT", "sync_wait_s", 1800.0, "60", 60.0, ["0", "-5", "inf"]),
     ("FOREMAN_JOB_TIMEOUT", "job_timeout_s", 1800.0, "60", 60.0, ["0", "nan", "never"]),
     ("FOREMAN_MAX_WAIT_INTERACTIVE", "max_wait_interactive_s", 30.0, "5", 5.0, ["0", "soon"]),

@@ -61,7 +61,7 @@ def ends_by(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], None]], N
 def test_frames_that_come_while_the_row_is_read_are_taken_in_their_order(
     ends_by: Callable[[Callable[[], None]], None],
 ) -> None:
-    mailbox = Mailbox(2**20, lambda: None)
+    mailbox = Mailbox(2**20, lambda fence, taken_bytes: None, lambda: None)
     head = encode_head(Head(200, [("Content-Length", "2")]))
     answer = frames((FrameKind.HEAD, head), (FrameKind.DATA, b"{}"), (FrameKind.END, b""))
 
