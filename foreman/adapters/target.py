@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from http.client import HTTPException, IncompleteRead, RemoteDisconnected
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -23,6 +24,7 @@ from urllib3.exceptions import (
     ReadTimeoutError,
 )
 
+from foreman.adapters.responses import StrictResponse
 from foreman.core.frames import Head, Headers
 from foreman.core.lengths import with_one_length
 from foreman.errors import (
@@ -40,6 +42,7 @@ READ_SIZE = 64 * 1024
 PIECE_BYTES = 1024 * 1024
 # Of an answer that foreman reads itself: some 30 000 models.
 FETCH_LIMIT_BYTES = 16 * 1024 * 1024
+_CUTS = (IncompleteRead, RemoteDisconnected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +148,7 @@ class Call:
         if self._socket is not None and self._limit_s != self._silence_s:
             self._limit_s = self._silence_s
             self._socket.settimeout(self._silence_s)
-        try:
-            headers = with_one_length(list(response.raw.headers.iteritems()))
-        except ValueError as exc:
-            raise self._unreadable(exc) from exc
-        return Head(response.raw.status, headers)
+        return Head(response.raw.status, with_one_length(response.raw.headers.iteritems()))
 
     def chunks(self) -> Iterator[bytes]:
         """The body's bytes as they arrive; TargetCut when it ends before it is whole."""
@@ -197,9 +196,6 @@ class Call:
         """The request is out."""
         self._on_sent()
 
-    def _unreadable(self, exc: Exception) -> TargetError:
-        return AnswerUnreadable(f"target {self._target.name} sent no valid HTTP: {exc}")
-
     def _translate(self, exc: Exception) -> TargetError:
         name = self._target.name
         cause = exc.args[0] if exc.args else exc
@@ -211,6 +207,8 @@ class Call:
         timeouts = (requests.ReadTimeout, ReadTimeoutError, TimeoutError)
         if isinstance(exc, timeouts) or isinstance(reason, timeouts):
             return TargetTimeout(f"target {name} was silent for {self._limit_s:g} s")
+        if isinstance(reason, HTTPException) and not isinstance(reason, _CUTS):
+            return AnswerUnreadable(f"target {name} sent an answer that is not HTTP: {reason}")
         return TargetCut(f"target {name} closed the connection before its answer was whole")
 
 
@@ -254,6 +252,8 @@ _current = _Current()
 
 class _NotesItsSocket(HTTPConnection):
     """Tells the running call which socket carries it, also when the connection is an old one."""
+
+    response_class = StrictResponse
 
     def request(self, *args, **options):  # type: ignore[no-untyped-def]  # signature of the base
         if self.sock is None:

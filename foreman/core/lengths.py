@@ -1,5 +1,7 @@
 """How long a target's answer is, by its headers: decided here alone, as Go decides it."""
 
+from collections.abc import Iterable
+
 from foreman.core.frames import Headers
 
 # Go reads a length as a signed 64-bit integer.
@@ -7,8 +9,9 @@ _LARGEST = 2**63 - 1
 _ASCII_DIGITS = frozenset("0123456789")
 
 
-def with_one_length(headers: Headers) -> Headers:
+def with_one_length(given: Iterable[tuple[str, str]]) -> Headers:
     """The headers with at most one `Content-Length`; ValueError when they contradict themselves."""
+    headers = list(given)
     codings = [value.strip().lower() for name, value in headers if _is(name, "transfer-encoding")]
     if codings not in ([], ["chunked"]):
         raise ValueError(f"Transfer-Encoding is {', '.join(codings)!r}")
