@@ -123,6 +123,7 @@ def test_clients_that_read_20_mb_lines_at_full_speed_get_every_byte_and_disturb_
             for _ in range(PACED_LINES - 1):
                 assert json.loads(innocent.read_line())["message"]
                 arrivals.append(time.monotonic())
+            assert innocent.rest() == b""
             answers = [each.result(LIMIT_S) for each in reading]
 
     assert [hashlib.sha256(answer).digest() for answer in answers] == [
