@@ -271,7 +271,7 @@ class ChannelLost(StreamBroken):
 
 
 class ReaderTooSlow(StreamBroken):
-    """The client reads more slowly than the model writes: FOREMAN_STREAM_BUFFER is full."""
+    """The client took none of its bytes for FOREMAN_CLIENT_TIMEOUT."""
 
     code = "reader_too_slow"
 
