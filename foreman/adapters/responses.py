@@ -7,11 +7,12 @@ are one read here, which is also less work than one read for each line of a stre
 
 import io
 import re
-from http.client import HTTPException, HTTPResponse, IncompleteRead
+from http.client import SWITCHING_PROTOCOLS, HTTPException, HTTPResponse, IncompleteRead
 
 from foreman.core.lengths import with_one_length
 
 SIZE_LINE_LIMIT = 4096
+HEAD_LINES_LIMIT = 1000
 _BLOCK_BYTES = 64 * 1024
 # Go's limit for a chunk's size.
 _SIZE = re.compile(rb"([0-9a-fA-F]{1,16})[ \t]*(?:;[^\r\n]*)?\r?\n")
@@ -25,10 +26,15 @@ class StrictResponse(HTTPResponse):
     """What `http.client` reads, without its leniency."""
 
     def begin(self) -> None:
+        if self.headers is not None:
+            return
         whole = self.fp
-        self.fp = _WholeLines(whole)  # type: ignore[assignment]  # a head is read by lines alone
+        self.fp = _WholeLines(whole)  # a head is read by lines alone
         try:
             super().begin()
+            while 100 <= self.status < 200 and self.status != SWITCHING_PROTOCOLS:
+                self.headers = self.msg = None  # an interim response; the library skips 100 only
+                super().begin()
         finally:
             if self.fp is not None:
                 self.fp = whole
@@ -39,17 +45,21 @@ class StrictResponse(HTTPResponse):
         if self.chunked:
             # `length` is None: the reader says itself where the body ends.
             self.chunked = False
-            self.fp = Chunks(whole)  # type: ignore[assignment]  # has what `read1` and `close` need
+            self.fp = Chunks(whole)  # has what `read1` and `close` need
 
 
 class _WholeLines:
-    """The lines of a head; a cut one is not a line."""
+    """The lines of a head, interim ones included; a cut one is not a line."""
 
     def __init__(self, source: io.BufferedReader) -> None:
         self._source = source
         self._has_begun = False
+        self._left = HEAD_LINES_LIMIT
 
     def readline(self, limit: int = -1) -> bytes:
+        self._left -= 1
+        if self._left < 0:
+            raise MalformedAnswer("its head does not end")
         line = self._source.readline(limit)
         is_cut = not line.endswith(b"\n") and (limit < 0 or len(line) < limit)
         if is_cut and (line or self._has_begun):

@@ -198,6 +198,20 @@ def test_bytes_that_are_not_http_are_the_targets_fault(answer: bytes) -> None:
         ask(client)
 
 
+def test_interim_responses_are_not_the_answer() -> None:
+    interim = head("100 Continue") + head("103 Early Hints", "Link: </x>") + head("102 Processing")
+    with target_that_sends(interim + WITH_LENGTH) as client:
+        answered, body = ask(client)
+
+    assert (answered.status, body) == (200, BODY)
+
+
+@pytest.mark.parametrize("status", ["100 Continue", "103 Early Hints"])
+def test_a_flood_of_interim_responses_is_no_answer(status: str) -> None:
+    with target_that_sends(head(status) * 5000) as client, pytest.raises(AnswerUnreadable):
+        ask(client)
+
+
 def test_a_connection_serves_again_after_a_chunked_answer() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
 
