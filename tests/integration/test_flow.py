@@ -76,6 +76,20 @@ def new_stack_of(new_stack: NewStack, target: ScriptedTarget, **settings: str) -
     return new_stack(targets=f"gpu={target.url}?slots={CLIENTS + 1}", settings=settings)
 
 
+def note_hang_up(target: ScriptedTarget) -> threading.Event:
+    """Set once foreman hangs up on a generation."""
+    has_hung_up = threading.Event()
+
+    def noted(connection: socket.socket, body: bytes) -> None:
+        try:
+            script(connection, body)
+        except OSError:
+            has_hung_up.set()
+
+    target.script = noted
+    return has_hung_up
+
+
 def states(stack: Stack) -> list[str]:
     return [job["state"] for job in stack.jobs()]
 
@@ -131,7 +145,7 @@ def test_clients_that_read_20_mb_lines_at_full_speed_get_every_byte_and_disturb_
     ]
     wait_for(lambda: states(stack) == ["succeeded"] * (CLIENTS + 1))
     longest_gap_s = max(after - before for before, after in itertools.pairwise(arrivals))
-    assert longest_gap_s < 2.0, "the innocent stream stood still"
+    assert longest_gap_s < 10, "the innocent stream stood still"
     print(f"longest gap {longest_gap_s:.3f} s, unread {max(unread_bytes, default=0) / MIB:.1f} MiB")
     assert max(unread_bytes, default=0) < 9 * MIB
 
@@ -139,8 +153,9 @@ def test_clients_that_read_20_mb_lines_at_full_speed_get_every_byte_and_disturb_
 def test_a_client_that_reads_slowly_is_waited_for_and_not_cut_off(
     new_stack: NewStack, target: ScriptedTarget
 ) -> None:
-    # Slower than a limit of time for the whole of it: what counts is that it goes on reading.
-    stack = new_stack_of(new_stack, target, FOREMAN_CLIENT_TIMEOUT="2", FOREMAN_TARGET_SILENCE="2")
+    # The whole takes longer than the client's limit, and foreman pauses longer than a target may
+    # be silent: neither counts.
+    stack = new_stack_of(new_stack, target, FOREMAN_CLIENT_TIMEOUT="5", FOREMAN_TARGET_SILENCE="1")
     expected = big_line("slow")
     with socket.socket() as slow:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 256 * 1024)
@@ -152,11 +167,15 @@ def test_a_client_that_reads_slowly_is_waited_for_and_not_cut_off(
             % (len(body), body)
         )
         received = bytearray()
+        has_rested = False
         began_at = time.monotonic()
         while piece := slow.recv(PIECE_BYTES):
             received += piece
-            # About 2.5 MB a second, and so about 8 s: four times either limit.
-            time.sleep(max(began_at + len(received) / 2_500_000 - time.monotonic(), 0))
+            if len(received) > BIG_BYTES // 3 and not has_rested:
+                has_rested = True
+                time.sleep(2.5)
+            # No faster than 3 MB a second: about 7 s.
+            time.sleep(max(began_at + len(received) / 3_000_000 - time.monotonic(), 0))
 
     assert received.partition(b"\r\n\r\n")[2] == expected
     wait_for(lambda: states(stack) == ["succeeded"])
@@ -166,15 +185,7 @@ def test_a_client_that_stops_reading_frees_its_slot_within_its_limit_of_time(
     new_stack: NewStack, target: ScriptedTarget
 ) -> None:
     stack = new_stack_of(new_stack, target, FOREMAN_CLIENT_TIMEOUT="2")
-    has_hung_up = threading.Event()
-
-    def note_end(connection: socket.socket, body: bytes) -> None:
-        try:
-            script(connection, body)
-        except OSError:
-            has_hung_up.set()
-
-    target.script = note_end
+    has_hung_up = note_hang_up(target)
     connection = http.client.HTTPConnection("127.0.0.1", stack.port, timeout=LIMIT_S)
     connection.request("POST", "/api/chat", json.dumps(asks("deaf")))
     connection.getresponse().read(10)
@@ -196,3 +207,18 @@ def test_a_cancellation_ends_a_paused_stream_at_once(
 
         wait_for(lambda: stack.jobs()[0]["ended_at"] is not None, 5)
     assert states(stack) == ["cancelled"]
+
+
+def test_a_web_process_that_dies_leaves_no_paused_run(
+    new_stack: NewStack, target: ScriptedTarget
+) -> None:
+    stack = new_stack_of(new_stack, target, FOREMAN_CLIENT_TIMEOUT="300")
+    has_hung_up = note_hang_up(target)
+    with stream(stack.url, body=asks("orphan")) as opened:
+        opened.answer.read(10)
+
+        stack.processes["web"].kill()
+
+        # Two leases of silence, and the next heartbeat.
+        assert has_hung_up.wait(30)
+    wait_for(lambda: states(stack) == ["cancelled"], 20)
