@@ -6,6 +6,7 @@ from foreman.core.frames import Headers
 
 # Go reads a length as a signed 64-bit integer.
 _LARGEST = 2**63 - 1
+_MOST_DIGITS = len(str(_LARGEST))
 _ASCII_DIGITS = frozenset("0123456789")
 
 
@@ -19,7 +20,8 @@ def with_one_length(given: Iterable[tuple[str, str]]) -> Headers:
     if len(lengths) > 1:
         raise ValueError("there are two values of Content-Length")
     for length in lengths:
-        if not length or not _ASCII_DIGITS.issuperset(length) or int(length[:20]) > _LARGEST:
+        is_number = 0 < len(length) <= _MOST_DIGITS and _ASCII_DIGITS.issuperset(length)
+        if not is_number or int(length) > _LARGEST:
             raise ValueError(f"Content-Length is {length[:40]!r}")
     others = [pair for pair in headers if not _is(pair[0], "content-length")]
     if codings or not lengths:

@@ -12,7 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foreman.core.replies import KEEPALIVES, Framing, error_piece, told_in_band
+from foreman.core.frames import Head
+from foreman.core.replies import (
+    KEEPALIVES,
+    Framing,
+    can_follow,
+    error_piece,
+    stream_framing,
+    told_in_band,
+)
 from foreman.core.surface import Dialect
 from tests.factories import failure
 
@@ -187,3 +195,52 @@ def test_a_target_that_gives_no_reason_is_still_told_as_an_error(
 
     error = (last_line(told) if framing is LINES else last_event(told))["error"]
     assert error if framing is LINES else error["message"]
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(301, "301 Moved Permanently"), (404, "404 Not Found"), (503, "503 Service Unavailable")],
+)
+def test_an_answer_without_a_body_is_told_by_its_status(status: int, words: str) -> None:
+    told = told_in_band(LINES, OLLAMA, status, b"")
+
+    assert last_line(told) == {"error": f"the target answered {words}"}
+
+
+def head_of(content_type: str, *, status: int = 200, length: str | None = None) -> Head:
+    lengths = [] if length is None else [("Content-Length", length)]
+    return Head(status, [("Content-Type", content_type), *lengths])
+
+
+@pytest.mark.parametrize(
+    ("head", "framing"),
+    [
+        (head_of("application/x-ndjson"), LINES),
+        (head_of("Text/Event-Stream; charset=utf-8"), EVENTS),
+        (head_of("application/json"), None),
+        (head_of("text/plain"), None),
+        (head_of("application/x-ndjson", length="10"), None),
+        (Head(200, []), None),
+    ],
+)
+def test_only_a_stream_without_a_promised_length_can_report_an_error(
+    head: Head, framing: Framing | None
+) -> None:
+    assert stream_framing(head) is framing
+
+
+@pytest.mark.parametrize(
+    ("framing", "head", "can"),
+    [
+        (LINES, head_of("application/x-ndjson"), True),
+        (LINES, head_of("application/json", status=201), True),
+        (LINES, head_of("application/json", status=307), False),
+        (WHOLE, head_of("application/json", status=500), False),
+        (EVENTS, head_of("text/event-stream"), True),
+        (EVENTS, head_of("application/json"), False),
+    ],
+)
+def test_after_keep_alives_only_a_success_in_the_promised_framing_follows(
+    framing: Framing, head: Head, can: bool
+) -> None:
+    assert can_follow(framing, head) is can
