@@ -71,8 +71,8 @@ class ConnectionSettings:
     max_connections_per_address: int = setting(
         "FOREMAN_MAX_CONNECTIONS_PER_ADDRESS",
         count,
-        "500",
-        "open connections from one address to one web process",
+        "1000",
+        "open connections from one address to one web process; the oldest idle one makes room",
     )
     max_body_bytes: int = setting("FOREMAN_MAX_BODY", size_bytes, "32MiB", "largest request body")
     body_budget_bytes: int = setting(

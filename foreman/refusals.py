@@ -1,6 +1,10 @@
-"""The branches of the error tree that say what is wrong with a request about jobs.
+"""The branches of the error tree that say what is wrong with a request, as HTTP or about jobs.
 
 RequestRefused
+├── MalformedRequest  400    ├── HeadTooSlow  408
+├── TargetTooLong  414       ├── ExpectationFailed  417
+├── HeadTooLarge  431        ├── UnsupportedTransferCoding  501
+├── UnsupportedVersion  505
 ├── NotThere  404
 │   ├── JobUnknown           ├── NoResult
 │   ├── ArtifactUnknown      ├── DeliveryUnknown
@@ -15,6 +19,46 @@ RequestRefused
 """
 
 from foreman.errors import RequestRefused
+
+
+class MalformedRequest(RequestRefused):
+    """The request is not valid HTTP."""
+
+
+class HeadTooSlow(RequestRefused):
+    """The head of the request did not arrive within FOREMAN_HEAD_TIMEOUT."""
+
+    status, code = 408, "head_too_slow"
+
+
+class TargetTooLong(RequestRefused):
+    """The request line is too long."""
+
+    status, code = 414, "uri_too_long"
+
+
+class ExpectationFailed(RequestRefused):
+    """The header Expect may only be 100-continue."""
+
+    status, code = 417, "expectation_failed"
+
+
+class HeadTooLarge(RequestRefused):
+    """The request has more than 200 headers, or one with more than 64 KiB."""
+
+    status, code = 431, "headers_too_large"
+
+
+class UnsupportedTransferCoding(RequestRefused):
+    """The header Transfer-Encoding may only be chunked."""
+
+    status, code = 501, "unsupported_transfer_coding"
+
+
+class UnsupportedVersion(RequestRefused):
+    """The HTTP version of the request is not supported; HTTP/1.1 is."""
+
+    status, code = 505, "unsupported_version"
 
 
 class NotThere(RequestRefused):

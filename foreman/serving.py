@@ -6,18 +6,33 @@ from typing import Any
 import gevent
 
 from foreman.config import load
+from foreman.front.worker import Patience, Worker
 from foreman.parsing import authority
 
 _settings = load()
+keepalive = 75
+
+
+class ForemanWorker(Worker):
+    """The web process, with what the settings say about connections."""
+
+    patience = Patience(head_s=_settings.head_timeout_s, idle_s=keepalive)
+    per_address = _settings.max_connections_per_address
+
 
 bind = authority(_settings.host, _settings.port)
 workers = _settings.web_processes
-worker_class = "gevent"
-worker_connections = 2000
+worker_class = ForemanWorker
+# The limits of one head: what Ollama accepts, and more than a browser sends.
+limit_request_fields = 200
+limit_request_field_size = 64 * 1024
+http_parser = "python"
+# Headers that would change how a request is read: its path, its scheme.
+forwarder_headers = ""
+secure_scheme_headers: dict[str, str] = {}
 # Heroku kills after 30 s: streams get their last line at shutdown_s, this is what follows.
 graceful_timeout = int(_settings.shutdown_s) + 5
 timeout = 60
-keepalive = 75
 preload_app = False
 control_socket_disable = True
 accesslog = None

@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from foreman.api import client, cors, errors, headers, hosts, own, redirects
+from foreman.api import client, cors, errors, front, headers, hosts, own, redirects, streams
 from foreman.api.artifacts import Artifacts
 from foreman.api.batch import Batch
 from foreman.api.budget import Budget
@@ -22,6 +22,8 @@ def create_app(runtime: WebRuntime) -> Flask:
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     client.limit_idle_time(app, runtime.settings.client_timeout_s)
+    front.install(app)
+    streams.install(app)
     settings = runtime.settings
     # One body that is allowed always finds room in an idle process.
     budget = Budget(max(settings.body_budget_bytes, settings.max_body_bytes))

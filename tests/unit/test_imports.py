@@ -33,6 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ids": set(),
     "turns": {"errors"},
     "core": {"errors", "refusals"},
+    "front": {"errors", "refusals"},
     "simulation": LOWEST,
     "embedded": LOWEST - {"core"},
     "store": LOWEST,
@@ -45,7 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "client": set(),
     "cli": {"client"},
     # Entry points: each is a process, nobody imports them.
-    "serving": {"config", "parsing"},
+    "serving": {"config", "parsing", "front"},
     "wsgi": BELOW_API | {"api"},
     "listen": {"core"},
     "policy": {"cli", "client"},
