@@ -2,20 +2,32 @@
 
 from flask import Flask, Response
 
+from foreman.core import headers as header_rules
+from foreman.core.replies import CONTENT_TYPES, Framing
+
+_STREAMS = {CONTENT_TYPES[Framing.LINES], CONTENT_TYPES[Framing.EVENTS]}
+
 
 def install(app: Flask) -> None:
-    """After every request whose answer has no length yet."""
+    """After every request."""
     app.after_request(_mark)
 
 
 def _mark(response: Response) -> Response:
-    if response.is_streamed and "Content-Length" not in response.headers:
+    if response.is_streamed and _has_pieces(response):
         # nginx gathers an answer without this; compressing proxies and middleware do without that.
         response.headers["X-Accel-Buffering"] = "no"
         response.headers["Cache-Control"] = _with_no_transform(
             response.headers.get("Cache-Control", "")
         )
     return response
+
+
+def _has_pieces(response: Response) -> bool:
+    """Whether a stream follows, or a whole answer that keep-alives may precede: a queued one."""
+    is_queued = header_rules.JOB_ID in response.headers
+    has_length = "Content-Length" in response.headers
+    return response.mimetype in _STREAMS or (is_queued and not has_length)
 
 
 def _with_no_transform(cache_control: str) -> str:
