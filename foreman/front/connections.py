@@ -1,8 +1,9 @@
 """Which connections are open, and which one is closed when there are too many.
 
 A connection waits or it is busy with a request. One that waits may be closed at any time: first the
-oldest that has sent no request yet, then the one that has been idle for the longest. One that is
-busy is never closed; when all of them are, further requests are refused.
+oldest that has sent no request yet, then the one that has been idle for the longest. Of those that
+are busy, only one whose body is still arriving may be: the one that has sent nothing of it for the
+longest makes room for a further request. When there is none, that request is refused.
 """
 
 from collections import OrderedDict
@@ -52,6 +53,8 @@ class _Group:
 
     waiting: _Waiting = field(default_factory=_Waiting)
     busy: int = 0
+    # Of the busy ones; who has sent nothing for the longest comes first.
+    receiving: OrderedDict[Connection, None] = field(default_factory=OrderedDict)
 
     @property
     def size(self) -> int:
@@ -78,24 +81,36 @@ class Connections:
             oldest = group.waiting.oldest(besides=connection) if group.size > limit else None
             if oldest is not None:
                 self.remove(oldest)
-                oldest.is_evicted = True
-                oldest.close()
+                _evict(oldest)
 
-    def begin(self, connection: Connection) -> str | None:
-        """A request has arrived; returns why there is no place for it, if so."""
+    def begin(self, connection: Connection, *, has_body: bool = False) -> str | None:
+        """The head of a request has arrived; returns why there is no place for it, if so."""
         of_address = self._by_address[connection.address]
         for group in (self._all, of_address):
             group.waiting.discard(connection)
             group.busy += 1
-        if self._all.busy > self._limits.requests:
-            return f"{self._limits.requests} requests are open"
-        if of_address.busy > self._limits.per_address:
-            return f"{self._limits.per_address} requests from your address are open"
-        return None
+        reason = None
+        if self._is_full(of_address, self._limits.per_address):
+            reason = f"{self._limits.per_address} requests from your address are open"
+        elif self._is_full(self._all, self._limits.requests):
+            reason = f"{self._limits.requests} requests are open"
+        if has_body and reason is None:
+            for group in (self._all, of_address):
+                group.receiving[connection] = None
+        return reason
+
+    def progress(self, connection: Connection, *, is_whole: bool) -> None:
+        """A piece of the body has arrived, or all of it."""
+        for group in (self._all, self._by_address.get(connection.address, _Group())):
+            if is_whole:
+                group.receiving.pop(connection, None)
+            elif connection in group.receiving:
+                group.receiving.move_to_end(connection)
 
     def end(self, connection: Connection) -> None:
         """The request is answered; the connection waits for another one."""
         for group in (self._all, self._by_address[connection.address]):
+            group.receiving.pop(connection, None)
             group.busy -= 1
             group.waiting.idle[connection] = None
 
@@ -107,8 +122,24 @@ class Connections:
         if not of_address.size:
             self._by_address.pop(connection.address, None)
 
+    def _is_full(self, group: _Group, limit: int) -> bool:
+        """Whether there is one too many, and none whose body is missing could be closed."""
+        if group.busy <= limit:
+            return False
+        slowest = next(iter(group.receiving), None)
+        if slowest is None:
+            return True
+        self.progress(slowest, is_whole=True)
+        _evict(slowest)
+        return False
+
     def __len__(self) -> int:
         return self._all.size
+
+
+def _evict(connection: Connection) -> None:
+    connection.is_evicted = True
+    connection.close()
 
 
 def address_of(peer: object) -> str:

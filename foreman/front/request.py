@@ -4,6 +4,7 @@ What gunicorn refuses for safety stays refused: docs/proxies.md lists it.
 """
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import gevent
@@ -45,6 +46,9 @@ class Request(message.Request):  # type: ignore[misc]  # an untyped base
 
     def __init__(self, cfg: Any, source: Source, address: Any, number: int) -> None:
         self.expects_continue = False
+        self.has_body = False
+        # Called when a piece of the body has been read: with `is_whole` when it was the last one.
+        self.on_piece: Callable[..., None] = lambda *, is_whole: None
         super().__init__(cfg, source, address, number)
 
     def parse(self, source: Source) -> bytes:
@@ -88,7 +92,8 @@ class Request(message.Request):  # type: ignore[misc]  # an untyped base
         reader = self.body.reader
         if isinstance(reader, ChunkedReader):
             reader = _Chunks(self, self.unreader)
-        elif not reader.length:
+        self.has_body = isinstance(reader, ChunkedReader) or reader.length > 0
+        if not self.has_body:
             self.expects_continue = False
         self.body = Body(_Checked(self, reader))
 
@@ -107,7 +112,7 @@ class Request(message.Request):  # type: ignore[misc]  # an untyped base
     def _is_far_behind(self) -> bool:
         """Whether too much of the body is unread to be read for the sake of the next request."""
         # Whoever waits for the permission to send may still send, or not.
-        return self.expects_continue or getattr(self.body.reader, "unread", 0) > UNREAD_BYTES
+        return self.expects_continue or (self.body.reader.unread or 0) > UNREAD_BYTES
 
     def finish(self, limit_s: float) -> bool:
         """Drop what is left of the body, so that the next request can be read; False when not."""
@@ -135,9 +140,9 @@ class _Checked:
         self._reader = reader
 
     @property
-    def unread(self) -> int:
-        """Bytes of a body of known length that nobody has taken."""
-        return int(getattr(self._reader, "length", 0))
+    def unread(self) -> int | None:
+        """Bytes of the body that nobody has taken; None when it comes in chunks."""
+        return getattr(self._reader, "length", None)
 
     def read(self, size: int) -> bytes:
         if self._request.expects_continue:
@@ -149,6 +154,7 @@ class _Checked:
             # Where the next request begins is unknown.
             self._request.force_close()
             raise refusal_of(exc) from exc
+        self._request.on_piece(is_whole=not piece or self.unread == 0)
         return piece
 
 

@@ -136,7 +136,10 @@ class Worker(GeventWorker):  # type: ignore[misc]  # an untyped base
     @contextmanager
     def _place(self, connection: Connection, request: Served) -> Iterator[Served]:
         """Count the request while it is served; what has no place is refused."""
-        reason = self._connections.begin(connection)
+        has_body = isinstance(request, Request) and request.has_body
+        reason = self._connections.begin(connection, has_body=has_body)
+        if isinstance(request, Request):
+            request.on_piece = partial(self._connections.progress, connection)
         try:
             if reason is None or request.path in HEALTH:
                 yield request

@@ -9,7 +9,7 @@ from contextlib import ExitStack, suppress
 import pytest
 
 from tests.integration.front.conftest import NewWeb
-from tests.integration.front.raw import connect, exchange, head, receive
+from tests.integration.front.raw import RawAnswer, connect, exchange, head, receive
 from tests.integration.front.requests import get, post
 from tests.stack import Stack, WebAlone, wait_for
 
@@ -117,28 +117,74 @@ def test_an_empty_line_after_a_request_is_no_beginning_of_the_next(web: WebAlone
         assert not receive(connection, quiet_s=3).is_closed
 
 
+@pytest.fixture(scope="module")
+def silent_target() -> Iterator[socket.socket]:
+    """A target that never answers: a listener that nobody serves."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(30)
+        yield listener
+
+
+@pytest.fixture(scope="module")
+def narrow_web(new_web: NewWeb, silent_target: socket.socket) -> Iterator[Stack]:
+    """One that serves three requests of an address."""
+    target = f"gpu=http://127.0.0.1:{silent_target.getsockname()[1]}"
+    with new_web(
+        FOREMAN_MAX_CONNECTIONS_PER_ADDRESS="3", FOREMAN_TARGETS=target, FOREMAN_ALLOW_ADMIN="1"
+    ) as web:
+        yield web
+
+
+def take_request(stack: ExitStack, target: socket.socket, method: bytes) -> None:
+    """Wait until a request of this method has come to the target; it stays unanswered."""
+    begins = b""
+    while begins != method:
+        connection = stack.enter_context(target.accept()[0])
+        connection.settimeout(30)
+        begins = connection.recv(len(method))
+
+
+def ask(url: str, source: str, sent: bytes) -> RawAnswer:
+    """One request from an address."""
+    with connect(url, source) as connection:
+        connection.sendall(sent)
+        return receive(connection)
+
+
 def test_with_every_place_of_an_address_busy_it_is_told_so_and_others_are_served(
-    new_web: NewWeb,
+    narrow_web: WebAlone, silent_target: socket.socket
 ) -> None:
-    with new_web(FOREMAN_MAX_CONNECTIONS_PER_ADDRESS="3") as web, ExitStack() as stack:
+    url = narrow_web.url
+    with ExitStack() as stack:
         for _ in range(3):
-            busy = stack.enter_context(connect(web.url, "127.0.0.2"))
-            busy.sendall(post(b"Content-Length: 10", b"Expect: 100-continue", body=b""))
-            assert receive(busy).status == 100
+            busy = stack.enter_context(connect(url, "127.0.0.2"))
+            busy.sendall(head(b"/api/delete", method=b"DELETE"))
+            take_request(stack, silent_target, b"DELETE")
 
-        def ask(source: str, sent: bytes) -> int:
-            with connect(web.url, source) as connection:
-                connection.sendall(sent)
-                return receive(connection).status
+        answer = ask(url, "127.0.0.2", head(b"/v1/models"))
 
-        with connect(web.url, "127.0.0.2") as fourth:
-            fourth.sendall(head(b"/v1/models"))
-            answer = receive(fourth)
         assert answer.status == 503
         assert answer.headers["retry-after"] == "5"
         assert b'"code":"server_busy"' in answer.body
-        assert ask("127.0.0.2", head(b"/healthz")) == 200
-        assert ask("127.0.0.3", get()) == 200
+        assert ask(url, "127.0.0.2", head(b"/healthz")).status == 200
+        assert ask(url, "127.0.0.3", head(b"/jobs")).status == 200
+
+
+def test_requests_whose_bodies_do_not_come_make_room_for_others(narrow_web: WebAlone) -> None:
+    with ExitStack() as stack:
+        waiting = []
+        for _ in range(3):
+            connection = stack.enter_context(connect(narrow_web.url, "127.0.0.2"))
+            connection.sendall(post(b"Content-Length: 10", b"Expect: 100-continue", body=b""))
+            assert receive(connection).status == 100
+            waiting.append(connection)
+        # The first one sends some of its body: it is no longer the one to close.
+        waiting[0].sendall(b"12345")
+
+        answer = ask(narrow_web.url, "127.0.0.2", head(b"/jobs"))
+
+        assert answer.status == 200
+        assert sum(map(is_open, waiting)) == 2
 
 
 def test_a_client_that_resets_its_connection_leaves_no_stack_trace(web: WebAlone) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.integration.front.raw import RawAnswer, connect, exchange, head
-from tests.integration.front.requests import AS_GO, CHUNKED, REFUSED_FOR_SAFETY, chunks
+from tests.integration.front.requests import AS_GO, CHUNKED, REFUSED_FOR_SAFETY, chunks, get
 from tests.stack import WebAlone
 
 ErrorOf = Callable[[bytes], str]
@@ -167,6 +167,17 @@ def test_a_head_that_arrives_byte_by_byte_has_no_more_time(web: WebAlone) -> Non
             break
 
     assert b" 408 " in received
+
+
+@pytest.mark.parametrize("name", [*HEADS, *BODIES, *REFUSED_FOR_SAFETY])
+def test_what_follows_a_request_that_was_refused_is_never_served(name: str, web: WebAlone) -> None:
+    every = bad_heads(b"/api/show") | bad_bodies(b"/api/show")
+    sent = REFUSED_FOR_SAFETY[name][0] if name in REFUSED_FOR_SAFETY else every[name][0]
+
+    answer = exchange(web.url, sent + get(), closes=True)
+
+    assert len(answer.statuses) == 1
+    assert answer.status >= 400
 
 
 def test_a_bad_request_of_a_head_is_answered_without_a_body(web: WebAlone) -> None:

@@ -92,6 +92,24 @@ def test_a_request_beyond_a_limit_has_no_place_until_another_ends() -> None:
     assert ground.connections.begin(third) is None
 
 
+def test_a_request_whose_body_does_not_come_makes_room() -> None:
+    ground = Ground(per_address=3)
+    for name in ("whole", "slow", "slower"):
+        connection = ground.opened(name)
+        assert ground.connections.begin(connection, has_body=True) is None
+        if name == "whole":
+            ground.connections.progress(connection, is_whole=True)
+        if name == "slow":
+            slow = connection
+    ground.connections.progress(slow, is_whole=False)
+
+    assert ground.connections.begin(ground.opened("1"), has_body=False) is None
+    assert ground.closed == ["slower"]
+    assert ground.connections.begin(ground.opened("2")) is None
+    assert ground.closed == ["slower", "slow"]
+    assert ground.connections.begin(ground.opened("3")) is not None
+
+
 def test_what_is_removed_leaves_nothing() -> None:
     ground = Ground()
     connections = [ground.opened(str(number), f"address {number}") for number in range(3)]
