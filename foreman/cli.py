@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,32 @@ def redeliver(client: Client, args: argparse.Namespace) -> None:
     """Send a delivery once more."""
     each = client.redeliver(args.id)
     print(json.dumps(each) if args.json else f"{each['id']}  {each['state']}")
+
+
+def replay(client: Client, args: argparse.Namespace) -> int | None:
+    """Send all deliveries of a time once more; says first how many there are, and asks."""
+    until = args.until or datetime.now(UTC).isoformat()
+    count = client.count_replay(args.since, until=until, state=args.state)
+    print(f"{count} deliveries to send again", file=sys.stderr)
+    if args.dry_run or not count:
+        _show_count(count if args.dry_run else 0, args)
+        return None
+    if not (args.yes or _agrees()):
+        print("nothing was sent; --yes sends without asking", file=sys.stderr)
+        return 1
+    _show_count(sum(client.replay(args.since, until=until, state=args.state)), args)
+    return None
+
+
+def _agrees() -> bool:
+    if not sys.stdin.isatty():
+        return False
+    print("send them? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _show_count(count: int, args: argparse.Namespace) -> None:
+    print(json.dumps({"count": count}) if args.json else count)
 
 
 def _wait(
@@ -257,4 +284,14 @@ _JOBS: dict[str, _Verb] = {
 _DELIVERIES: dict[str, _Verb] = {
     "list": (list_deliveries, [_argument("job", nargs="?"), _argument("--state"), _LIMIT]),
     "redeliver": (redeliver, [_ID]),
+    "replay": (
+        replay,
+        [
+            _argument("--since", required=True, metavar="TIME", help="2026-01-31T00:00:00Z"),
+            _argument("--until", metavar="TIME", help="before then (now)"),
+            _argument("--state", help="only those in this state, such as failed"),
+            _argument("--dry-run", action="store_true", help="count them only"),
+            _argument("--yes", action="store_true", help="do not ask"),
+        ],
+    ),
 }

@@ -7,7 +7,9 @@ from flask import Response
 from foreman.api import client, cursor
 from foreman.api.delivery_objects import (
     Deliveries,
+    DeliveryObject,
     DeliveryPage,
+    ReplayCount,
     Replayed,
     RotatedSecret,
     delivery_object,
@@ -20,6 +22,7 @@ from foreman.refusals import DeliveryUnknown, WebhookRefused, WebhookUnknown
 from foreman.runtime import WebRuntime
 from foreman.services.history import find
 from foreman.store import deliveries, hooks
+from foreman.store.deliveries import DeliveryRow
 
 
 class Ledger:
@@ -32,7 +35,7 @@ class Ledger:
         job = find(self._runtime, known_id(job_id))
         with self._runtime.database.statement() as connection:
             rows = deliveries.list_deliveries(connection, job.id)
-        return shown_response(Deliveries(data=[delivery_object(row) for row in rows]))
+        return shown_response(Deliveries(data=[self._shown(row) for row in rows]))
 
     def list_deliveries(self) -> Response:
         query = read_query(DeliveriesQuery)
@@ -43,7 +46,7 @@ class Ledger:
         page, has_more = rows[: query.limit], len(rows) > query.limit
         return shown_response(
             DeliveryPage(
-                data=[delivery_object(row) for row in page],
+                data=[self._shown(row) for row in page],
                 has_more=has_more,
                 next=str(page[-1].id) if has_more else None,
             )
@@ -57,19 +60,24 @@ class Ledger:
                 row = deliveries.redeliver(connection, wanted)
         if row is None:
             raise DeliveryUnknown(f"there is no delivery {delivery_id[:100]}")
-        return shown_response(delivery_object(row), 202)
+        return shown_response(self._shown(row), 202)
 
     def replay_deliveries(self) -> Response:
         body = client.read_body(self._runtime.settings.max_body_bytes)
         asked = parse(ReplayRequest, body)
         until = asked.until or datetime.now(UTC)
         after = None if asked.after is None else cursor.read(asked.after)
+        chosen = deliveries.Chosen(since=asked.since, until=until, state=asked.state, after=after)
         with self._runtime.database.statement() as connection:
-            done = deliveries.replay(
-                connection, since=asked.since, until=until, state=asked.state, after=after
-            )
+            if asked.dry_run:
+                count = deliveries.count_replay(connection, chosen)
+                return shown_response(ReplayCount(count=count))
+            done = deliveries.replay(connection, chosen)
         rest = cursor.write(*done.last) if done.last else None
         return shown_response(Replayed(count=done.count, has_more=rest is not None, next=rest), 202)
+
+    def _shown(self, row: DeliveryRow) -> DeliveryObject:
+        return delivery_object(row, is_admin=self._runtime.settings.allow_admin)
 
     def rotate_secret(self, job_id: str) -> Response:
         body = client.read_body(self._runtime.settings.max_body_bytes)

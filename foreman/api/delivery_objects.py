@@ -1,10 +1,11 @@
 """What the routes about deliveries answer with. The same models make /openapi.json."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field
 
 from foreman.api.objects import Shown
+from foreman.core.display import printable, url_without_query
 from foreman.core.states import DeliveryState
 from foreman.core.webhooks import AttemptError
 from foreman.store.deliveries import DeliveryRow
@@ -17,7 +18,13 @@ class AttemptObject(Shown):
     at: AwareDatetime
     status: Annotated[int | None, Field(description="None: there was no answer.")]
     ms: int
-    excerpt: Annotated[str, Field(description="The beginning of what the receiver answered.")]
+    excerpt: Annotated[
+        str | None,
+        Field(
+            description="The beginning of what the receiver answered;"
+            " null unless FOREMAN_ALLOW_ADMIN is 1."
+        ),
+    ]
     error: Annotated[AttemptError | None, Field(description="None: it was accepted.")]
 
 
@@ -28,7 +35,9 @@ class DeliveryObject(Shown):
     job_id: str
     seq: int
     type: str
-    url: str
+    url: Annotated[
+        str, Field(description="With `…` for its query, unless FOREMAN_ALLOW_ADMIN is 1.")
+    ]
     state: DeliveryState
     next_at: Annotated[AwareDatetime | None, Field(description="When it is due, while pending.")]
     created_at: AwareDatetime
@@ -51,11 +60,18 @@ class DeliveryPage(Shown):
 
 
 class Replayed(Shown):
-    """How many deliveries are due now; `next` is `after` of the call for the rest."""
+    """How many deliveries this call has made due; `next` is `after` of the call for the rest."""
 
     count: int
     has_more: bool
     next: str | None
+
+
+class ReplayCount(Shown):
+    """How many deliveries a replay would send; nothing was scheduled."""
+
+    count: int
+    dry_run: Literal[True] = True
 
 
 class RotatedSecret(Shown):
@@ -65,14 +81,17 @@ class RotatedSecret(Shown):
     overlap_seconds: float
 
 
-def delivery_object(row: DeliveryRow) -> DeliveryObject:
-    """A row of the ledger as its callers see it."""
+def delivery_object(row: DeliveryRow, *, is_admin: bool) -> DeliveryObject:
+    """A row of the ledger as its callers see it.
+
+    What a receiver answers may come from a private service that only foreman can reach.
+    """
     return DeliveryObject(
         id=str(row.id),
         job_id=str(row.job_id),
         seq=row.seq,
         type=row.type,
-        url=row.url,
+        url=row.url if is_admin else url_without_query(row.url),
         state=row.state,
         next_at=row.next_at,
         created_at=row.created_at,
@@ -83,7 +102,7 @@ def delivery_object(row: DeliveryRow) -> DeliveryObject:
                 at=each.at,
                 status=each.status,
                 ms=each.ms,
-                excerpt=each.excerpt,
+                excerpt=printable(each.excerpt) if is_admin else None,
                 error=each.error_class,
             )
             for each in row.attempts

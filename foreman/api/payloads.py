@@ -163,6 +163,9 @@ class ReplayRequest(Sent):
         DeliveryState | None, Field(description="Left out: whatever became of them.")
     ] = None
     after: Annotated[Text | None, Field(description="`next` of the call before.")] = None
+    dry_run: Annotated[
+        bool, Field(description="Count all of them, behind `after`, and send none.")
+    ] = False
 
 
 class Asked(BaseModel):

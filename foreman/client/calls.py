@@ -184,6 +184,25 @@ class Client:
         delivery: dict[str, Any] = self._json("POST", f"/deliveries/{delivery_id}/redeliver")
         return delivery
 
+    def count_replay(self, since: str, *, until: str, state: str | None = None) -> int:
+        """How many deliveries `replay` would send."""
+        body = _replay_body(since, until, state) | {"dry_run": True}
+        count: int = self._json("POST", "/deliveries/replay", json=body)["count"]
+        return count
+
+    def replay(self, since: str, *, until: str, state: str | None = None) -> Iterator[int]:
+        """Send the deliveries of a time once more; yields how many each call has scheduled.
+
+        Times are ISO 8601 with a zone.
+        """
+        body = _replay_body(since, until, state)
+        while True:
+            done = self._json("POST", "/deliveries/replay", json=body)
+            yield done["count"]
+            if not done["has_more"]:
+                return
+            body["after"] = done["next"]
+
     def rotate_secret(
         self, job_id: str, *, secret: str | None = None, overlap_s: float | None = None
     ) -> str:
@@ -242,3 +261,8 @@ class Client:
         if answer.status_code >= 400:
             raise refusal_of(answer)
         return answer
+
+
+def _replay_body(since: str, until: str, state: str | None) -> dict[str, Any]:
+    chosen = {"since": since, "until": until, "state": state}
+    return {name: value for name, value in chosen.items() if value is not None}

@@ -14,6 +14,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 
+from foreman.core.display import printable
 from foreman.core.states import DeliveryState, JobState
 
 SECRET_PREFIX = "whsec_"
@@ -146,7 +147,5 @@ def retry_after_s(value: str, at: datetime) -> float | None:
 
 
 def excerpt_text(excerpt: bytes) -> str:
-    """The beginning of an answer as text that can be kept: at most 8 KiB, no NUL."""
-    return (
-        excerpt[:EXCERPT_BYTES].decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
-    )
+    """The beginning of an answer as text that can be kept and shown: at most 8 KiB."""
+    return printable(excerpt[:EXCERPT_BYTES].decode(errors="replace"))

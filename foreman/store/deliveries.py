@@ -1,7 +1,7 @@
 """The ledger of deliveries: what was owed, what was tried, and sending it again."""
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -65,12 +65,30 @@ class DeliveryRow:
     job_id: UUID
     seq: int
     type: str
-    url: str
+    url: str = field(repr=False)  # its path or query may hold a token
     state: DeliveryState
     next_at: datetime | None  # of a pending one: when it is due
     created_at: datetime
     ended_at: datetime | None
     attempts: tuple[AttemptRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """Which deliveries to replay: those of [since, until), behind `after` only."""
+
+    since: datetime
+    until: datetime
+    state: DeliveryState | None = None
+    after: Place | None = None
+
+    def terms(self) -> list[ColumnElement[bool]]:
+        terms = [Delivery.created_at >= self.since, Delivery.created_at < self.until]
+        if self.state is not None:
+            terms.append(Delivery.state == self.state.value)
+        if self.after is not None:
+            terms.append(tuple_(*_PLACE.selected_columns) > self.after)
+        return terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,24 +131,18 @@ def redeliver(connection: Connection, delivery_id: UUID) -> DeliveryRow | None:
     return next(iter(_read(connection, _SHOWN.where(Delivery.id == delivery_id))), None)
 
 
-def replay(
-    connection: Connection,
-    *,
-    since: datetime,
-    until: datetime,
-    state: DeliveryState | None = None,
-    after: Place | None = None,
-) -> Replay:
-    """Make the deliveries of [since, until) due now, oldest first, those behind `after` only.
+def count_replay(connection: Connection, chosen: Chosen) -> int:
+    """How many deliveries `replay` would make due, in all its calls together."""
+    return connection.scalar(select(func.count()).select_from(Delivery).where(*chosen.terms())) or 0
+
+
+def replay(connection: Connection, chosen: Chosen) -> Replay:
+    """Make these deliveries due now, oldest first.
 
     At most REPLAY_LIMIT, in batches that each lock little; after as many, ask for the rest.
     """
-    within = [Delivery.created_at >= since, Delivery.created_at < until]
-    if state is not None:
-        within.append(Delivery.state == state.value)
-    if after is not None:
-        within.append(tuple_(*_PLACE.selected_columns) > after)
-    count = 0
+    within = chosen.terms()
+    after, count = chosen.after, 0
     while count < REPLAY_LIMIT:
         oldest = _PLACE.where(*within).order_by(*_PLACE.selected_columns).limit(REPLAY_BATCH)
         places = connection.execute(oldest).all()

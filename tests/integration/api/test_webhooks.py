@@ -210,6 +210,31 @@ def test_a_replay_is_followed_to_its_end(caller: Caller, monkeypatch: pytest.Mon
     assert [each["count"] for each in answers] == [2, 2, 1]
 
 
+def test_a_replay_says_first_how_many_it_will_send(
+    caller: Caller, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliveries, "REPLAY_LIMIT", 2)
+    monkeypatch.setattr(deliveries, "REPLAY_BATCH", 1)
+    for _ in range(3):
+        with_hook(caller)
+    with_hook(caller)
+    fail(store, caller.get("/deliveries").json["data"][0]["id"])
+    store.sql("UPDATE deliveries SET next_at = now() + interval '1 hour'")
+    before = store.sql("SELECT * FROM deliveries ORDER BY id")
+
+    asked: dict[str, Any] = {"since": "2020-01-01T00:00:00Z", "until": "2100-01-01T00:00:00Z"}
+    all_of_them = caller.post("/deliveries/replay", asked | {"dry_run": True})
+    failed = caller.post("/deliveries/replay", asked | {"dry_run": True, "state": "failed"})
+
+    assert (all_of_them.status_code, all_of_them.json) == (200, {"count": 4, "dry_run": True})
+    assert failed.json == {"count": 1, "dry_run": True}
+    assert store.sql("SELECT * FROM deliveries ORDER BY id") == before
+
+    first = caller.post("/deliveries/replay", asked).json
+    rest = {"dry_run": True, "after": first["next"]}
+    assert (first["count"], caller.post("/deliveries/replay", asked | rest).json["count"]) == (2, 2)
+
+
 def test_a_replay_after_nothing_that_was_told_is_refused(caller: Caller) -> None:
     asked = {"since": "2020-01-01T00:00:00Z", "after": "x"}
 

@@ -169,7 +169,8 @@ def replay(
     until: datetime = FAR,
     after: deliveries.Place | None = None,
 ) -> deliveries.Replay:
-    return ledger.store.do(deliveries.replay, since=since, until=until, state=state, after=after)
+    chosen = deliveries.Chosen(since=since, until=until, state=state, after=after)
+    return ledger.store.do(deliveries.replay, chosen)
 
 
 def test_failed_ones_of_a_time_can_be_sent_again_together(ledger: Ledger) -> None:
