@@ -15,11 +15,12 @@ from alembic.config import Config
 from foreman import cli, logs, policy
 from foreman.config import load, variables
 from foreman.core.arrivals import Arrival
-from foreman.errors import ForemanError
-from foreman.listen import listen
+from foreman.errors import DatabaseUnavailable, ForemanError
+from foreman.listen import LISTEN_PORT, listen
 from foreman.parsing import port, webhook_secrets
 from foreman.periodic import PeriodicTasks
 from foreman.runtime import RelayRuntime
+from foreman.services import startup
 from foreman.services.deliver import Pump
 from foreman.services.reap import reap
 from foreman.services.relay import Relay
@@ -33,7 +34,6 @@ log = logging.getLogger("foreman")
 RELAY_EVERY_S = 0.2
 REAP_EVERY_S = 1.0
 STOP_LIMIT_S = 10.0  # for what is being reaped and removed
-LISTEN_PORT = 8787
 MIGRATIONS = Path(__file__).parent.parent / "migrations" / "alembic.ini"
 
 
@@ -49,6 +49,8 @@ def relay(args: argparse.Namespace) -> None:
     tasks = PeriodicTasks()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: tasks.stopping.set())
+    startup.warn(settings)
+    startup.check_servers(settings)
     runtime = RelayRuntime(settings)
     log.info("relay started")
     publishing = Relay(runtime)

@@ -13,7 +13,7 @@ from typing import Any
 
 from foreman.connection_settings import ConnectionSettings, setting
 from foreman.core.queues import model_names
-from foreman.core.receivers import Network
+from foreman.core.receivers import Opening
 from foreman.errors import SettingsError
 from foreman.parsing import (
     count,
@@ -21,8 +21,8 @@ from foreman.parsing import (
     fernet_keys,
     flag,
     largest_num_ctx,
-    networks,
     one_of,
+    openings,
     ports,
     receiver_url,
     seconds,
@@ -163,18 +163,21 @@ class Settings(ConnectionSettings):
         receiver_url,
         "",
         "receiver of the events of jobs accepted with 202 that name none",
+        is_secret=True,  # its path or query may hold a token
     )
     webhook_secrets: tuple[str, ...] = setting(
         "FOREMAN_WEBHOOK_SECRET",
         webhook_secrets,
         "",
         "its secret, `whsec_…`; two, comma-separated, while it is changed; unset: no signature",
+        is_secret=True,
     )
-    webhook_allow: tuple[Network, ...] = setting(
+    webhook_allow: tuple[Opening, ...] = setting(
         "FOREMAN_WEBHOOK_ALLOW",
-        networks,
+        openings,
         "",
-        "private networks that receivers may be in: `10.1.0.0/16,fd12::/48`",
+        "private networks that receivers may be in, with a port or all:"
+        " `10.1.0.0/16,127.0.0.1:9000,[fd12::/48]:443`",
     )
     webhook_ports: tuple[range, ...] = setting(
         "FOREMAN_WEBHOOK_PORTS", ports, "80,443,1024-65535", "ports that receivers may have"
@@ -188,6 +191,7 @@ class Settings(ConnectionSettings):
         "",
         "key that webhook secrets are encrypted with in the database, 32 bytes as URL-safe base64;"
         " more, comma-separated: the first encrypts, all decrypt",
+        is_secret=True,
     )
     log_level: str = setting(
         "FOREMAN_LOG_LEVEL",

@@ -26,15 +26,25 @@ from foreman.parsing import (
 T = TypeVar("T")
 
 
-def setting(variables: str, parse: Callable[[str], T], default: str | None, meaning: str) -> T:
-    """A field read from the first of `variables` that is set; without a default it is required."""
+def setting(
+    variables: str,
+    parse: Callable[[str], T],
+    default: str | None,
+    meaning: str,
+    *,
+    is_secret: bool = False,
+) -> T:
+    """A field read from the first of `variables` that is set; without a default it is required.
+
+    The repr of the settings leaves out what is secret.
+    """
     metadata = {
         "variables": variables.split(),
         "parse": parse,
         "default": default,
         "meaning": meaning,
     }
-    field: Any = dataclasses.field(metadata=metadata)
+    field: Any = dataclasses.field(metadata=metadata, repr=not is_secret)
     return field  # type: ignore[no-any-return]  # dataclasses.field lies about its type in the same way
 
 
@@ -42,9 +52,15 @@ def setting(variables: str, parse: Callable[[str], T], default: str | None, mean
 class ConnectionSettings:
     """The first part of `Settings`, in the order in which the table of variables lists it."""
 
-    database_url: str = setting("DATABASE_URL", database_url, None, "PostgreSQL, the truth")
+    database_url: str = setting(
+        "DATABASE_URL", database_url, None, "PostgreSQL, the truth", is_secret=True
+    )
     broker_url: str = setting(
-        "FOREMAN_BROKER_URL CLOUDAMQP_URL REDIS_URL", broker_url, None, "RabbitMQ or Redis/Valkey"
+        "FOREMAN_BROKER_URL CLOUDAMQP_URL REDIS_URL",
+        broker_url,
+        None,
+        "RabbitMQ or Redis/Valkey",
+        is_secret=True,
     )
     targets: tuple[TargetSpec, ...] = setting(
         "FOREMAN_TARGETS",
@@ -85,7 +101,8 @@ class ConnectionSettings:
         "FOREMAN_ALLOW_ADMIN",
         flag,
         "0",
-        "1 opens pull, push, create, copy, delete and blobs to everybody",
+        "1 opens pull, push, create, copy, delete and blobs to everybody, and shows what receivers"
+        " of webhooks answered",
     )
     origins: tuple[str, ...] = setting(
         "FOREMAN_ORIGINS",

@@ -15,6 +15,7 @@ from typing import Any
 
 from foreman.core.webhooks import BODY_LIMIT_BYTES, signature
 
+LISTEN_PORT = 8787
 # How far the sender's clock may be from ours.
 TOLERANCE_S = 300
 _IDENTIFIER = re.compile(r"[\w-]{1,64}")

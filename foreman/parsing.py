@@ -3,12 +3,13 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import ip_network
+from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 from cryptography.fernet import Fernet
 
-from foreman.core.receivers import Network, parse_receiver
+from foreman.core.broker_tls import SCHEMES, read_tls
+from foreman.core.receivers import Opening, parse_opening, parse_receiver
 from foreman.core.webhooks import secret_key
 
 MIB = 1024 * 1024
@@ -21,6 +22,14 @@ _SIZE_UNITS = {
     "g": 1024 * MIB,
     "gib": 1024 * MIB,
 }
+
+
+# As SQLAlchemy reads it. What it would take for the host or the port is shown in errors.
+_DATABASE_SERVER = re.compile(
+    r"([^:/@]*(:[^@]*)?@)?(\[[^\]/?]*\]|[^/:?@]*)(:\d{0,5})?([/?]|$)", re.ASCII
+)
+_DATABASE_FORM = "postgres://user:password@host:port/name"
+_ESCAPE = "special characters of a password are written as %XX"
 
 
 def seconds(text: str) -> float:
@@ -92,14 +101,36 @@ def database_url(text: str) -> str:
     """Accept the URL as Heroku sets it and name the driver that foreman uses."""
     scheme, separator, rest = text.partition("://")
     if not separator or scheme not in ("postgres", "postgresql", "postgresql+psycopg"):
-        raise ValueError("must be postgres://user:password@host:port/name")
+        raise ValueError(f"must be {_DATABASE_FORM}")
+    if not _DATABASE_SERVER.match(rest):
+        raise ValueError(f"must be {_DATABASE_FORM}; {_ESCAPE}")
     return f"postgresql+psycopg://{rest}"
 
 
 def broker_url(text: str) -> str:
-    if urlsplit(text).scheme not in ("amqp", "amqps", "redis", "rediss", "redis+socket"):
+    if urlsplit(text).scheme not in SCHEMES:
         raise ValueError("must be an amqp://, amqps://, redis://, rediss:// or redis+socket:// URL")
+    if ";" in text:
+        # kombu would read a list of brokers, and Celery would show their passwords.
+        raise ValueError("must be one URL; a semicolon in a password is written as %3B")
+    _require_port(text)
+    tls = read_tls(text)
+    if missing := [file for file in (tls.files if tls else []) if not Path(file).is_file()]:
+        raise ValueError(f"there is no file {missing[0]}")
     return text
+
+
+def _require_port(url: str) -> None:
+    """ValueError unless what follows the host is a port.
+
+    With `/`, `#` or `?` in a password the libraries take a part of it for the port, and show it.
+    """
+    try:
+        is_port = urlsplit(url).port is None or urlsplit(url).port
+    except ValueError:
+        is_port = False
+    if not is_port:
+        raise ValueError(f"its port must be 1 to 65535; {_ESCAPE}") from None
 
 
 def receiver_url(text: str) -> str | None:
@@ -117,8 +148,9 @@ def webhook_secrets(text: str) -> tuple[str, ...]:
     return secrets
 
 
-def networks(text: str) -> tuple[Network, ...]:
-    return tuple(ip_network(word) for word in words(text))
+def openings(text: str) -> tuple[Opening, ...]:
+    """Parse `10.1.0.0/16,127.0.0.1:9000,[::1]:9000`."""
+    return tuple(parse_opening(word) for word in words(text))
 
 
 def ports(text: str) -> tuple[range, ...]:
@@ -175,10 +207,11 @@ def _target(entry: str) -> TargetSpec:
     slots = count(options.pop("slots", "1"))
     if not separator or not re.fullmatch(r"[\w.-]{1,64}", name):
         raise ValueError("each target is name=http://host:port?slots=N")
+    _require_port(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
         raise ValueError(f"target {name}: the URL must be http://host:port")
-    if parts.port == 0:  # reading it raises ValueError when it is no port
-        raise ValueError(f"target {name}: the port must be 1 to 65535")
+    if "@" in parts.netloc:
+        raise ValueError(f"target {name}: the URL must not hold a user or a password")
     if options:
         raise ValueError(f"target {name}: the one option is slots, not {', '.join(options)}")
     return TargetSpec(name=name, url=f"{parts.scheme}://{parts.netloc}", slots=slots)

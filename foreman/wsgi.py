@@ -14,6 +14,7 @@ from foreman.api import create_app
 from foreman.config import load
 from foreman.errors import DatabaseUnavailable
 from foreman.runtime import WebRuntime, keep_for_good
+from foreman.services import startup
 from foreman.services.upkeep import WebUpkeep
 
 CHANNEL_LIMIT_S = 15
@@ -23,6 +24,8 @@ if monkey.is_module_patched("socket") and psycopg.waiting.wait is psycopg.waitin
 
 _settings = load()
 logs.configure(_settings.log_level)
+startup.warn(_settings)
+startup.check_servers(_settings)
 
 _runtime = WebRuntime(_settings)
 _upkeep = WebUpkeep(_runtime)

@@ -12,19 +12,22 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from http.client import HTTPException, HTTPResponse
+from http.client import SWITCHING_PROTOCOLS, HTTPException, HTTPResponse
+from io import BufferedReader
 from ipaddress import ip_address
 from typing import Any
 
 from foreman.adapters.deadline import Deadline, TimedSocket
 from foreman.config import Settings
-from foreman.core.receivers import Network, Ports, Receiver, is_blocked, parse_receiver
+from foreman.core.receivers import Opening, Ports, Receiver, is_blocked, parse_receiver
 from foreman.core.webhooks import EXCERPT_BYTES, AttemptError, Outcome
 from foreman.refusals import WebhookRefused
 
 CONNECT_LIMIT_S = 5.0
 EXCHANGE_LIMIT_S = 15.0
 READ_LIMIT_BYTES = 64 * 1024
+# Of status lines and headers, those of interim responses (1xx) included.
+HEAD_LIMIT_BYTES = 64 * 1024
 # What a client may learn of an address that foreman does not call.
 BLOCKED_TEXT = "blocked address"
 
@@ -52,7 +55,7 @@ def check_receiver_url(url: str, settings: Settings) -> Receiver:
         raise WebhookRefused(f"the URL of a webhook {exc}") from exc
     if not _is_port_open(receiver, settings.webhook_ports):
         raise WebhookRefused(f"webhooks do not go to port {receiver.port}")
-    if receiver.address and is_blocked(receiver.address, settings.webhook_allow):
+    if receiver.address and is_blocked(receiver.address, receiver.port, settings.webhook_allow):
         raise WebhookRefused(BLOCKED_TEXT)
     return receiver
 
@@ -63,7 +66,7 @@ class WebhookClient:
     def __init__(
         self,
         *,
-        allow: Sequence[Network],
+        allow: Sequence[Opening],
         ports: Ports,
         exchange_s: float = EXCHANGE_LIMIT_S,
         connect_s: float = CONNECT_LIMIT_S,
@@ -111,7 +114,8 @@ class WebhookClient:
         if not found:
             raise _Failed(AttemptError.DNS)
         for _, place in found:
-            if is_blocked(ip_address(str(place[0]).partition("%")[0]), self._allow):
+            address = ip_address(str(place[0]).partition("%")[0])
+            if is_blocked(address, receiver.port, self._allow):
                 raise _Failed(AttemptError.BLOCKED)
         return found
 
@@ -205,8 +209,7 @@ def _request(receiver: Receiver, headers: Mapping[str, str], body: bytes) -> byt
 
 def _answer(wire: TimedSocket, deadline: Deadline) -> Outcome:
     """Status and headers decide; of the body the beginning is kept, as far as it comes in time."""
-    response = HTTPResponse(wire, method="POST")  # type: ignore[arg-type]  # all it asks for is makefile
-    response.begin()
+    response = _final_response(_Head(wire))
     excerpt = _beginning(response)
     return Outcome(
         ms=deadline.spent_ms,
@@ -215,6 +218,35 @@ def _answer(wire: TimedSocket, deadline: Deadline) -> Outcome:
         excerpt=excerpt,
         retry_after=response.headers.get("Retry-After"),
     )
+
+
+class _Head(BufferedReader):
+    """What responses are read from, one after the other; their heads are limited together."""
+
+    _left_bytes = HEAD_LIMIT_BYTES
+
+    def makefile(self, mode: str) -> "_Head":
+        """What http.client reads a response from: it reads a head line by line."""
+        return self
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        line = super().readline(size)
+        self._left_bytes -= len(line)
+        if self._left_bytes < 0:
+            raise HTTPException("the head of the answer is too long")
+        return line
+
+    def close(self) -> None:
+        """Stay open: each response closes it, and another one may follow."""
+
+
+def _final_response(head: _Head) -> HTTPResponse:
+    """Read over interim responses (1xx); 101 is final, since no other protocol was asked for."""
+    while True:
+        response = HTTPResponse(head, method="POST")  # type: ignore[arg-type]  # all it asks for is makefile
+        response.begin()
+        if response.status >= 200 or response.status == SWITCHING_PROTOCOLS:
+            return response
 
 
 def _beginning(response: HTTPResponse) -> bytes:

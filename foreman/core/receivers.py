@@ -49,6 +49,36 @@ _SIX_TO_FOUR = IPv6Network("2002::/16")
 _NAT64 = IPv6Network("64:ff9b::/96")
 
 
+ALL_PORTS = range(1, 65536)
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A private network that receivers may be in, and on which ports."""
+
+    network: Network
+    ports: range = ALL_PORTS
+
+
+def parse_opening(text: str) -> Opening:
+    """Read `10.0.0.0/8`, `127.0.0.1:9000`, `10.0.0.0/8:443`, `::1/128` or `[::1]:9000`."""
+    network, separator, port = _split_port(text)
+    if not separator:
+        return Opening(ip_network(network))
+    if not (port.isascii() and port.isdecimal() and int(port) in ALL_PORTS):
+        raise ValueError("each entry is network, or network:port with a port of 1 to 65535")
+    return Opening(ip_network(network), range(int(port), int(port) + 1))
+
+
+def _split_port(text: str) -> tuple[str, str, str]:
+    if text.startswith("["):
+        network, bracket, rest = text[1:].partition("]")
+        if not bracket or (rest and not rest.startswith(":")):
+            raise ValueError("an IPv6 network with a port is written [::1]:9000")
+        return network, rest[:1], rest[1:]
+    return text.partition(":") if text.count(":") == 1 else (text, "", "")
+
+
 @dataclass(frozen=True, slots=True)
 class Receiver:
     """A receiver's URL in its parts."""
@@ -108,12 +138,12 @@ def _address(host: str) -> Address | None:
         return None
 
 
-def is_blocked(address: Address, allow: Sequence[Network]) -> bool:
+def is_blocked(address: Address, port: int, allow: Sequence[Opening]) -> bool:
     """Whether foreman may not call this address; `allow` opens private networks."""
     effective = unwrapped(address)
     if _is_in(effective, NEVER):
         return True
-    if _is_in(effective, allow):
+    if _is_in(effective, [each.network for each in allow if port in each.ports]):
         return False
     if not effective.is_global or effective.is_multicast or _is_in(effective, _NOT_PUBLIC):
         return True

@@ -11,8 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from foreman import config, parsing
-from foreman.embedded import leftovers, ollama, probe, procfile, report
-from foreman.embedded.places import PROJECT, Places
+from foreman.embedded import leftovers, ollama, probe, procfile, receivers, report
+from foreman.embedded.places import PROJECT, Places, secret_key, write_private
 from foreman.embedded.postgres import Postgres, private_postgres
 from foreman.embedded.processes import Command, log_end, run_once
 from foreman.embedded.supervisor import Supervisor
@@ -27,8 +27,7 @@ MIGRATE_TIMEOUT_S = 120.0
 READY_TIMEOUT_S = 60.0
 FLOWER_PORT = 5555
 SIMULATED = "simulated"  # the name of the target that is started here
-# So that `webhook-listen` on this machine can be told without a setting.
-LOOPBACK_NETWORKS = "127.0.0.0/8,::1/128"
+SECRET_KEY = "FOREMAN_SECRET_KEY"
 
 
 def say(text: str) -> None:
@@ -47,6 +46,9 @@ class Launch:
         if not environ.get("DATABASE_URL"):
             self._postgres = private_postgres(places, dict(self._env))
             self._env["DATABASE_URL"] = self._postgres.url()
+            # Not for a database that other machines may share: they would not have this key.
+            if not environ.get(SECRET_KEY):
+                self._env[SECRET_KEY] = secret_key(places)
         if not any(environ.get(name) for name in BROKER_VARIABLES):
             self._valkey = private_valkey(places, dict(self._env))
             self._env["FOREMAN_BROKER_URL"] = self._valkey.url()
@@ -58,6 +60,7 @@ class Launch:
         if servers := [server for server in (self._postgres, self._valkey) if server]:
             self._start_servers(servers)
         is_simulated = self._find_target()
+        self._open_receivers()
         self._migrate()
         flower = self._start_processes()
         self._wait_ready()
@@ -125,6 +128,14 @@ class Launch:
         self._settings = config.from_env(self._env)
         return not found
 
+    def _open_receivers(self) -> None:
+        """Settle FOREMAN_WEBHOOK_ALLOW, once all targets are known."""
+        port = flower_port(self._env)
+        self._env["FOREMAN_WEBHOOK_ALLOW"] = receivers.webhook_allow(
+            self._env, self._settings, port
+        )
+        self._settings = config.from_env(self._env)
+
     def _start_simulation(self, url: str) -> None:
         say("no Ollama answers here: starting a simulated one")
         port = url.rpartition(":")[2]
@@ -189,8 +200,7 @@ class Launch:
             f"export {name}={shlex.quote(self._env[name])}\n" for name in names if name in self._env
         ]
         lines.append(f"export FOREMAN_URL={shlex.quote(report.local_url(self._settings))}\n")
-        self._places.env_file.touch(mode=0o600)
-        self._places.env_file.write_text("".join(lines))
+        write_private(self._places.env_file, "".join(lines))
 
     def _command(self, name: str, argv: tuple[str, ...], *, is_needed: bool = True) -> Command:
         log = self._places.log(name)
@@ -208,12 +218,7 @@ def flower_port(environ: Mapping[str, str]) -> int:
 def environment(environ: Mapping[str, str], places: Places) -> dict[str, str]:
     """Return what every child gets: ours, our virtual environment's programs, and our mark."""
     programs = Path(sys.executable).parent
-    # Who reaches us from elsewhere shall not reach this machine's own ports through us.
-    host = parsing.host(environ.get("FOREMAN_HOST", ""))
-    is_private = host in ("", *report.LOOPBACK)
-    opened = {"FOREMAN_WEBHOOK_ALLOW": LOOPBACK_NETWORKS} if is_private else {}
     return {
-        **opened,
         **environ,
         "PATH": f"{programs}:{environ.get('PATH', '/usr/bin:/bin')}",
         "PYTHONUNBUFFERED": "1",  # a log shows its line when it is written

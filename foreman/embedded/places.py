@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from cryptography.fernet import Fernet
+
 from foreman.embedded.waiting import StartFailed
 
 PROJECT = Path(__file__).parents[2]
@@ -127,6 +129,24 @@ def lock(places: Places) -> IO[str]:
     file.write(str(os.getpid()))
     file.flush()
     return file
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only we may read, whole or not at all."""
+    unfinished = path.with_name(f".{path.name}.part")
+    unfinished.unlink(missing_ok=True)
+    with open(unfinished, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        file.write(text)
+    unfinished.rename(path)
+
+
+def secret_key(places: Places) -> str:
+    """The key that webhook secrets are encrypted with; made at the first start, then kept."""
+    path = places.data / "secret_key"
+    if not path.exists():
+        write_private(path, Fernet.generate_key().decode())
+    path.chmod(0o600)
+    return path.read_text().strip()
 
 
 def reachable_copy(places: Places, name: str, base: Path, parts: list[str]) -> Path:

@@ -6,10 +6,13 @@ in a transaction. Errors of the driver become `DatabaseUnavailable` here and now
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import ip_address
 
 import psycopg
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from psycopg.pq import Conninfo
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DisconnectionError, InterfaceError, OperationalError, TimeoutError
+from sqlalchemy.pool import NullPool
 
 from foreman.errors import DatabaseUnavailable, StatementTooSlow
 
@@ -34,6 +37,34 @@ _PEER_GONE = {
 # The same errors when the driver is used without SQLAlchemy.
 _OF_DRIVER = (psycopg.OperationalError, psycopg.InterfaceError)
 
+# Where nobody listens on the line to the server.
+LOCAL_NAMES = ("localhost", "")
+
+
+def tls_options(url: str) -> dict[str, str]:
+    """TLS for a server that is not on this machine, unless the URL says otherwise.
+
+    The options of libpq's environment (PGHOST, PGSSLMODE, a service file) count as the URL's own.
+    """
+    parts = make_url(url)
+    libpq = {each.keyword.decode(): each for each in Conninfo.get_defaults()}
+    default_mode = libpq["sslmode"]
+    if "sslmode" in parts.query or default_mode.val != default_mode.compiled:
+        return {}
+    told = parts.query.get("host") or parts.host or (libpq["host"].val or b"").decode()
+    hosts = [told] if isinstance(told, str) else told
+    is_local = all(_is_local(host) for each in hosts for host in each.split(","))
+    return {} if is_local else {"sslmode": "require"}
+
+
+def _is_local(host: str) -> bool:
+    if host.startswith(("/", "@")) or host in LOCAL_NAMES:  # a unix socket, its default
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
 
 class Database:
     """A pool of connections to one PostgreSQL."""
@@ -48,7 +79,12 @@ class Database:
             pool_use_lifo=True,
             pool_recycle=1800,
             hide_parameters=True,  # they are clients' prompts: no log may quote them
-            connect_args={"connect_timeout": CONNECT_LIMIT_S, "options": _OPTIONS, **_PEER_GONE},
+            connect_args={
+                "connect_timeout": CONNECT_LIMIT_S,
+                "options": _OPTIONS,
+                **_PEER_GONE,
+                **tls_options(url),
+            },
         )
         event.listen(self._engine, "checkout", _check)
         self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -85,6 +121,24 @@ def driver_of(connection: Connection) -> Iterator[psycopg.Connection]:
         if driver.closed:
             connection.invalidate()  # SQLAlchemy sees no error that it has not raised itself
         raise
+
+
+def connect_problem(url: str) -> str | None:
+    """Why the database cannot be connected to, for its operator; None when it can."""
+    limits = {"connect_timeout": CONNECT_LIMIT_S, **tls_options(url)}
+    try:
+        create_engine(url, poolclass=NullPool, connect_args=limits).connect().close()
+    except OperationalError as exc:
+        return connect_error(exc, url)
+    return None
+
+
+def connect_error(error: OperationalError, url: str) -> str:
+    """Why no connection came about, by the name of the variable; no password is in it."""
+    reason = f"DATABASE_URL: {error.orig}"
+    if tls_options(url):
+        reason += "; a server on another machine must speak TLS unless the URL has ?sslmode=disable"
+    return reason
 
 
 def _check(connection: psycopg.Connection, *_: object) -> None:

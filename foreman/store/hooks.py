@@ -45,7 +45,7 @@ class NewHook:
     """Who is to be told of a new job; made by `hook_for`."""
 
     job_id: UUID
-    url: str
+    url: str = field(repr=False)  # its path or query may hold a token
     events: tuple[str, ...] | None = None  # None: all of them
     secrets: tuple[str, ...] = field(default=(), repr=False)  # sealed; none: foreman's own sign
     shown_secret: str | None = field(default=None, repr=False)  # made here, to be shown once

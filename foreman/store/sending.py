@@ -135,7 +135,7 @@ class Due:
     seq: int
     fence: int
     attempts: int  # that were made before
-    url: str
+    url: str = field(repr=False)  # its path or query may hold a token
     receiver: str
     body: bytes = field(repr=False)
     at: datetime  # of the claim, by the database's clock

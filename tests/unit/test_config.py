@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from foreman.config import Settings, from_env, variables
+from foreman.core.receivers import Opening
 from foreman.errors import SettingsError
 from foreman.parsing import TargetSpec
 from tests.factories import environ
@@ -70,7 +71,8 @@ VARIABLES: list[tuple[str, str, Any, str, Any, list[str]]] = [
     ("FOREMAN_WEBHOOK_SECRET", "webhook_secrets", (), f"{SECRET}, {SECRET}", (SECRET, SECRET),
      ["secret", "whsec_c2hvcnQ=", f"{SECRET},{SECRET},{SECRET}"]),
     ("FOREMAN_WEBHOOK_ALLOW", "webhook_allow", (), "10.0.0.0/8,::1/128",
-     (ip_network("10.0.0.0/8"), ip_network("::1/128")), ["10.0.0.1/8", "localhost", "10/8/8"]),
+     (Opening(ip_network("10.0.0.0/8")), Opening(ip_network("::1/128"))),
+     ["10.0.0.1/8", "localhost", "10/8/8", "127.0.0.1:0", "localhost:80", "[::1]9000"]),
     ("FOREMAN_WEBHOOK_PORTS", "webhook_ports",
      (range(80, 81), range(443, 444), range(1024, 65536)), "443,8000-8001",
      (range(443, 444), range(8000, 8002)), ["0", "9-8", "http", "1-65536"]),
@@ -208,6 +210,7 @@ def test_targets_have_names_urls_and_slots() -> None:
         "a=gpu:11434", "a=ftp://gpu", "a=http://", "a=http://:11434", "a=http://gpu/path",
         "a=http://gpu:port", "a=http://gpu:70000", "a=http://gpu?slots=0", "a=http://gpu?slots=x",
         "a=http://gpu?slots=", "a=http://gpu?places=4", "a=http://gpu?slots=4&x=1", "a=http://[::1",
+        "a=http://user:password@gpu", "a=http://user@gpu",
         "a=http://one,a=http://two", "a=http://one,b", "n" * 65 + "=http://gpu",
     ],
 )  # fmt: skip

@@ -35,7 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "core": {"errors", "refusals"},
     "front": {"errors", "refusals"},
     "simulation": LOWEST,
-    "embedded": LOWEST - {"core"},
+    "embedded": LOWEST - {"core"} | {"listen"},
     "store": LOWEST,
     "adapters": LOWEST,
     "periodic": {"errors"},

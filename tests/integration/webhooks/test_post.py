@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from foreman.adapters.webhook import Found, WebhookClient, check_receiver_url
+from foreman.core.receivers import parse_opening
 from foreman.core.webhooks import EXCERPT_BYTES, AttemptError, Outcome
 from foreman.embedded.probe import free_port
 from foreman.refusals import WebhookRefused
@@ -24,7 +24,7 @@ from tests.fakes.receiver import Answer, Receiver
 from tests.integration.store.ledger import settings
 from tests.integration.webhooks.conftest import NewReceiver
 
-LOOPBACK = (ip_network("127.0.0.0/8"),)
+LOOPBACK = (parse_opening("127.0.0.0/8"),)
 ALL_PORTS = (range(1, 65536),)
 LIMIT_S = 1.0
 SLACK_S = 5.0

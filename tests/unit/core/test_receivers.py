@@ -6,9 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foreman.core.receivers import NEVER, is_blocked, parse_receiver, unwrapped
+from foreman.core.receivers import (
+    ALL_PORTS,
+    NEVER,
+    Opening,
+    is_blocked,
+    parse_opening,
+    parse_receiver,
+    unwrapped,
+)
 
-EVERYTHING = (ip_network("0.0.0.0/0"), ip_network("::/0"))
+EVERYTHING = (parse_opening("0.0.0.0/0"), parse_opening("::/0"))
 
 BLOCKED = [
     # IPv4: this network, private, shared, loopback, link-local, special, multicast, reserved
@@ -43,12 +51,12 @@ NEVER_CALLED = [
 
 @pytest.mark.parametrize("address", BLOCKED)
 def test_no_private_or_special_address_is_called(address: str) -> None:
-    assert is_blocked(ip_address(address), ())
+    assert is_blocked(ip_address(address), 443, ())
 
 
 @pytest.mark.parametrize("address", PUBLIC)
 def test_public_addresses_are_called(address: str) -> None:
-    assert not is_blocked(ip_address(address), ())
+    assert not is_blocked(ip_address(address), 443, ())
 
 
 @pytest.mark.parametrize(
@@ -62,16 +70,64 @@ def test_public_addresses_are_called(address: str) -> None:
     ],
 )
 def test_a_network_that_is_named_is_open(address: str, network: str) -> None:
-    assert not is_blocked(ip_address(address), [ip_network(network)])
+    assert not is_blocked(ip_address(address), 443, [parse_opening(network)])
 
 
 def test_only_the_network_that_is_named_is_open() -> None:
-    assert is_blocked(ip_address("10.2.0.1"), [ip_network("10.1.0.0/16")])
+    assert is_blocked(ip_address("10.2.0.1"), 443, [parse_opening("10.1.0.0/16")])
+
+
+@pytest.mark.parametrize(
+    ("text", "network", "ports"),
+    [
+        ("10.0.0.0/8", "10.0.0.0/8", ALL_PORTS),
+        ("10.0.0.0/8:443", "10.0.0.0/8", range(443, 444)),
+        ("127.0.0.1:9000", "127.0.0.1/32", range(9000, 9001)),
+        ("::1/128", "::1/128", ALL_PORTS),
+        ("::1", "::1/128", ALL_PORTS),
+        ("[::1]:9000", "::1/128", range(9000, 9001)),
+        ("[fd12::/48]:443", "fd12::/48", range(443, 444)),
+        ("[fd12::/48]", "fd12::/48", ALL_PORTS),
+    ],
+)
+def test_a_network_is_opened_on_all_ports_or_on_one(text: str, network: str, ports: range) -> None:
+    assert parse_opening(text) == Opening(ip_network(network), ports)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:http", "127.0.0.1:-1",
+        "127.0.0.1:80-90", "localhost:9000", "[::1]9000", "[::1", "[127.0.0.1", "::1]:9000",
+        "10.0.0.1/8:443", "[::1]:", "127.0.0.1:٣", "",
+    ],
+)  # fmt: skip
+def test_an_opening_of_another_form_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parse_opening(text)
+
+
+@pytest.mark.parametrize(
+    ("address", "port", "blocked"),
+    [
+        ("127.0.0.1", 9000, False),
+        ("::ffff:127.0.0.1", 9000, False),
+        ("127.0.0.1", 5555, True),
+        ("127.0.0.2", 9000, True),
+        ("10.1.2.3", 443, False),
+        ("10.1.2.3", 80, True),
+        ("8.8.8.8", 80, False),
+    ],
+)
+def test_a_pair_opens_its_port_and_no_other(address: str, port: int, blocked: bool) -> None:
+    allow = [parse_opening("127.0.0.1:9000"), parse_opening("10.0.0.0/8:443")]
+
+    assert is_blocked(ip_address(address), port, allow) is blocked
 
 
 @pytest.mark.parametrize("address", NEVER_CALLED)
 def test_metadata_and_link_local_are_never_open(address: str) -> None:
-    assert is_blocked(ip_address(address), EVERYTHING)
+    assert is_blocked(ip_address(address), 443, EVERYTHING)
 
 
 @given(st.ip_addresses())
@@ -81,8 +137,10 @@ def test_an_address_is_never_opened_by_its_spelling(address: object) -> None:
         mapped = ip_address(f"::ffff:{plain}")
 
         assert unwrapped(mapped) == plain
-        assert is_blocked(mapped, ()) == is_blocked(plain, ())
-    assert is_blocked(plain, EVERYTHING) == any(unwrapped(plain) in network for network in NEVER)
+        assert is_blocked(mapped, 443, ()) == is_blocked(plain, 443, ())
+    assert is_blocked(plain, 443, EVERYTHING) == any(
+        unwrapped(plain) in network for network in NEVER
+    )
 
 
 @pytest.mark.parametrize(

@@ -144,23 +144,6 @@ def test_a_child_gets_our_programs_first_and_the_mark_of_its_data_directory() ->
     assert env["PORT"] == "1"
 
 
-@pytest.mark.parametrize(
-    ("given", "allowed"),
-    [
-        ({}, "127.0.0.0/8,::1/128"),
-        ({"FOREMAN_HOST": "127.0.0.1"}, "127.0.0.0/8,::1/128"),
-        ({"FOREMAN_HOST": "0.0.0.0"}, None),  # strangers shall not reach loopback through us
-        ({"FOREMAN_WEBHOOK_ALLOW": ""}, ""),
-        ({"FOREMAN_WEBHOOK_ALLOW": "10.0.0.0/8"}, "10.0.0.0/8"),
-    ],
-)
-def test_webhooks_may_go_to_this_machine_while_only_it_can_ask_for_them(
-    given: dict[str, str], allowed: str | None
-) -> None:
-    env = environment(given, Places(Path("/d"), Path("/d/run"), None))
-    assert env.get("FOREMAN_WEBHOOK_ALLOW") == allowed
-
-
 def test_the_database_url_names_the_socket_directory_and_the_port() -> None:
     url = Postgres(Places(Path("/d"), Path("/d/run"), None), Path("/none"), {}).url()
     assert url == "postgresql://foreman@/foreman?host=/d/run&port=5432"

@@ -1,0 +1,70 @@
+"""What a process says at its start: settings that are risky, servers that do not take us.
+
+A process without its servers starts all the same, and connects when it can. Why it could not is
+said here once, by the name of the variable, since each later error is only that of a library.
+"""
+
+import logging
+import ssl
+import threading
+from collections.abc import Iterator
+
+from foreman.adapters import broker
+from foreman.config import Settings
+from foreman.store.db import connect_problem
+
+log = logging.getLogger(__name__)
+
+BROKER_VARIABLES = "FOREMAN_BROKER_URL, CLOUDAMQP_URL or REDIS_URL"
+
+
+def warn(settings: Settings) -> None:
+    """Warn of settings that work and are risky."""
+    if not settings.secret_keys:
+        log.warning(
+            "webhook secrets are stored in plain text", extra={"variable": "FOREMAN_SECRET_KEY"}
+        )
+
+
+def check_servers(settings: Settings) -> threading.Thread:
+    """Try database and broker once, on a thread of its own, and log why one refuses us."""
+    thread = threading.Thread(target=_check, args=(settings,), name="startup", daemon=True)
+    thread.start()
+    return thread
+
+
+def _check(settings: Settings) -> None:
+    if reason := connect_problem(settings.database_url):
+        log.error("database cannot be used", extra={"error": reason})
+    if reason := broker_problem(settings):
+        log.error("broker cannot be used", extra={"error": reason})
+
+
+def broker_problem(settings: Settings) -> str | None:
+    """Why the broker cannot be used; None when it can."""
+    connection = broker.connect(settings, **broker.short_limits(settings))
+    try:
+        connection.channel()
+    except Exception as exc:  # the libraries' errors are many; each means the same here
+        return f"{BROKER_VARIABLES}: {_explained(exc)}"
+    finally:
+        connection.collect()
+    return None
+
+
+def _explained(error: BaseException) -> str:
+    for each in _causes(error):
+        if isinstance(each, ssl.SSLCertVerificationError):
+            return (
+                f"its certificate is not trusted: {each.verify_message}; name the file of its CA"
+                " with ?ssl_ca_certs= or in SSL_CERT_FILE, or add ?ssl_cert_reqs=none"
+            )
+        if isinstance(each, ssl.SSLError):
+            return f"no TLS came about: {each.reason}"
+    return str(error) or type(error).__name__
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
