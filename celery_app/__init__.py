@@ -4,12 +4,12 @@ from typing import Any
 
 from celery import signals
 
-from celery_app import drain, events, lifecycle, tasks
+from celery_app import drain, events, inspection, lifecycle, tasks
 from foreman import logs
 from foreman.adapters.broker import make_celery
 from foreman.config import load
 
-__all__ = ["app", "lifecycle"]
+__all__ = ["app", "inspection"]
 
 _settings = load()
 
@@ -21,6 +21,7 @@ def configure_logs(**options: Any) -> None:
 
 
 app = make_celery(_settings, has_confirms=False)
-app.conf.foreman = _settings
+# Not in `app.conf`: `inspect conf`, `celery report` and Flower print all of that.
+lifecycle.use(_settings)
 app.steps["consumer"].update({events.GatherEvents, drain.DrainStep})
 tasks.register(app)

@@ -30,7 +30,7 @@ class DrainStep(bootsteps.StartStopStep):
     def __init__(self, consumer: Any, **options: Any) -> None:
         super().__init__(consumer, **options)
         consumer.drain = self
-        self.worker: Worker = lifecycle.start_worker(consumer.app.conf.foreman, consumer.hostname)
+        self.worker: Worker = lifecycle.start_worker(consumer.hostname)
         self.puller: Puller | None = None
         self._watchdog = Watchdog(
             may_take=self._may_take,

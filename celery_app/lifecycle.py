@@ -7,15 +7,25 @@ from celery import signals
 from celery_app.worker import Worker
 from foreman.config import Settings
 from foreman.runtime import keep_for_good
+from foreman.services import startup
 
+_settings: Settings | None = None
 _worker: Worker | None = None
 
 
-def start_worker(settings: Settings, hostname: str) -> Worker:
+def use(settings: Settings) -> None:
+    """The settings of a worker that this process may start."""
+    global _settings
+    _settings = settings
+
+
+def start_worker(hostname: str) -> Worker:
     """The one worker of this process; made when Celery has connected for the first time."""
     global _worker
+    if _settings is None:
+        raise RuntimeError("no settings were given to this process")
     if _worker is None:
-        _worker = Worker(settings, hostname)
+        _worker = Worker(_settings, hostname)
         _worker.keeper.declare()
         keep_for_good()
     return _worker
@@ -26,6 +36,13 @@ def current() -> Worker:
     if _worker is None:
         raise RuntimeError("the drain has not started in this process")
     return _worker
+
+
+@signals.worker_init.connect
+def on_start(**options: Any) -> None:
+    """Before Celery connects: it tries for ever, and names no variable."""
+    if _settings is not None:
+        startup.check_servers(_settings)
 
 
 @signals.worker_shutting_down.connect

@@ -8,11 +8,13 @@ that queues behind it.
 import os
 
 from alembic import context
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
-from foreman.errors import SettingsError
+from foreman.errors import DatabaseUnavailable, SettingsError
 from foreman.parsing import database_url
+from foreman.store.db import connect_error, tls_options
 from foreman.store.hook_models import Hook
 
 # Any number that no other program uses on this database.
@@ -31,9 +33,19 @@ def _url() -> str:
         raise SettingsError(f"DATABASE_URL is wrong: {exc}") from exc
 
 
+def _connected(engine: Engine, url: str) -> Connection:
+    try:
+        return engine.connect()
+    except OperationalError as exc:
+        raise DatabaseUnavailable(connect_error(exc, url)) from exc
+
+
 def run() -> None:
-    engine = create_engine(_url(), poolclass=NullPool, connect_args={"connect_timeout": 10})
-    with engine.connect() as connection:
+    url = _url()
+    engine = create_engine(
+        url, poolclass=NullPool, connect_args={"connect_timeout": 10, **tls_options(url)}
+    )
+    with _connected(engine, url) as connection:
         connection.execute(text(f"SELECT pg_advisory_lock({ADVISORY_LOCK})"))
         connection.execute(text(f"SET lock_timeout = '{LOCK_LIMIT}'"))
         connection.execute(text(f"SET statement_timeout = '{STATEMENT_LIMIT}'"))

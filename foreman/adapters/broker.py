@@ -4,6 +4,7 @@ The one place that knows the two brokers apart. `celery_app` makes its Celery in
 so that who sends and who receives agree.
 """
 
+import ssl
 from contextlib import suppress
 from typing import Any
 
@@ -14,6 +15,7 @@ from kombu.pidbox import Mailbox
 
 from foreman.adapters import redis_transport
 from foreman.config import Settings
+from foreman.core.broker_tls import BrokerTls, read_tls, with_options
 from foreman.core.queues import Wakeup
 
 RUN_JOB = "foreman.generate"
@@ -43,6 +45,54 @@ def transport_options(settings: Settings) -> dict[str, Any]:
     return dict(_REDIS_OPTIONS if settings.is_redis else _AMQP_OPTIONS)
 
 
+def url(settings: Settings) -> str:
+    """The broker's URL as kombu reads it.
+
+    A `rediss://` URL says all of its TLS itself: kombu would not verify one that says nothing. In
+    an `amqps://` URL kombu would not understand the parameters.
+    """
+    tls = read_tls(settings.broker_url)
+    if tls is None or not settings.is_redis:
+        return with_options(settings.broker_url, {}) if tls else settings.broker_url
+    files = {
+        "ssl_ca_certs": tls.ca_file,
+        "ssl_certfile": tls.cert_file,
+        "ssl_keyfile": tls.key_file,
+    }
+    return with_options(
+        settings.broker_url,
+        {
+            "ssl_cert_reqs": "required" if tls.is_verified else "none",
+            "ssl_check_hostname": str(_checks_host(tls)).lower(),
+            **{name: file for name, file in files.items() if file},
+        },
+    )
+
+
+def tls_options(settings: Settings) -> dict[str, Any] | None:
+    """The TLS options of the broker's library, for kombu's `ssl`; None without TLS."""
+    tls = read_tls(settings.broker_url)
+    if tls is None:
+        return None
+    prefix = "ssl_" if settings.is_redis else ""
+    options: dict[str, Any] = {
+        "cert_reqs": ssl.CERT_REQUIRED if tls.is_verified else ssl.CERT_NONE,
+        "ca_certs": tls.ca_file,
+        "certfile": tls.cert_file,
+        "keyfile": tls.key_file,
+    }
+    if settings.is_redis:
+        options["check_hostname"] = _checks_host(tls)
+    elif _checks_host(tls):
+        # py-amqp compares with this name, and with none when it is not given.
+        options["server_hostname"] = tls.host
+    return {prefix + name: value for name, value in options.items() if value is not None}
+
+
+def _checks_host(tls: BrokerTls) -> bool:
+    return tls.is_verified and tls.checks_host
+
+
 def short_limits(settings: Settings) -> dict[str, float]:
     """Transport options for a connection that only publishes and must never wait for long."""
     if settings.is_redis:
@@ -59,7 +109,9 @@ def make_celery(settings: Settings, *, has_confirms: bool = True) -> Celery:
     """
     app = Celery("foreman", set_as_current=False)
     app.conf.update(
-        broker_url=settings.broker_url,
+        broker_url=url(settings),
+        # Flower's broker page reads this one.
+        broker_use_ssl=tls_options(settings) or False,
         broker_transport_options=transport_options(settings)
         | ({} if has_confirms or settings.is_redis else {"confirm_publish": False}),
         broker_connection_retry_on_startup=True,
@@ -95,7 +147,8 @@ def connect(settings: Settings, *, heartbeat_s: float = 0, **options: Any) -> Co
     holds it open.
     """
     return Connection(
-        settings.broker_url,
+        url(settings),
+        ssl=tls_options(settings) or False,
         transport=redis_transport.Transport if settings.is_redis else None,
         connect_timeout=CONNECT_LIMIT_S,
         heartbeat=heartbeat_s,
