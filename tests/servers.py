@@ -116,6 +116,16 @@ class ValkeyServer(Server):
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
 
+    @property
+    def socket(self) -> Path:
+        return self._valkey.socket
+
+    def ask(self, command: str) -> str:
+        """Send one command, and return the beginning of its answer."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+            connection.sendall(command.encode() + b"\r\n")
+            return connection.recv(4096).decode()
+
     def command(self) -> Command:
         return self._valkey.command(
             {"port": str(self.port), "bind": "127.0.0.1", "databases": str(self.DATABASES)}
