@@ -115,7 +115,10 @@ def parse_receiver(url: str) -> Receiver:
         raise ValueError("must begin with https:// or http://")
     if "@" in parts.netloc:
         raise ValueError("must not hold a user or a password")
-    port = parts.port  # ValueError: no port
+    try:
+        port = parts.port
+    except ValueError:  # its own text shows what stands there
+        raise ValueError("must have a port of 1 to 65535") from None
     host = parts.hostname or ""
     if not _is_host(host) or ("[" in parts.netloc) != (":" in host):
         raise ValueError("must have a host: a name, or an address in its usual form")

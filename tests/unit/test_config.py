@@ -247,6 +247,71 @@ def test_an_error_tells_no_password(variable: str, value: str) -> None:
     assert "hunter2" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("DATABASE_URL", "postgres://u:hunter2@hunter2@db/x"),
+        ("DATABASE_URL", "postgres://u:secret@db:hunter2/x"),
+        ("FOREMAN_BROKER_URL", "redis://:hunter2/x@b:1/0"),
+        ("FOREMAN_BROKER_URL", "rediss://:hunter2#x@b:1/0"),
+        ("FOREMAN_BROKER_URL", "amqp://u:hunter2@b:hunter2/"),
+        ("FOREMAN_BROKER_URL", "amqp://u:hunter2@a;amqp://u:hunter2@b"),
+        ("FOREMAN_TARGETS", "a=http://u:hunter2@gpu"),
+        ("FOREMAN_TARGETS", "a=http://u:hunter2/x@gpu"),
+        ("FOREMAN_WEBHOOK_URL", "https://u:hunter2@a.example/"),
+        ("FOREMAN_WEBHOOK_URL", "https://a.example:hunter2/"),
+        ("FOREMAN_WEBHOOK_SECRET", "hunter2"),
+        ("FOREMAN_SECRET_KEY", "hunter2"),
+    ],
+)
+def test_an_error_tells_no_part_of_a_secret(variable: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{variable} is wrong") as refused:
+        read(**{variable: value})
+
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgres://u:p@db/x", "postgres://u:p%40@db:5432/x", "postgres://u:p/#?:x@db:5432/x",
+        "postgres://u@/x?host=/run&port=5432", "postgres:///x", "postgres://db", "postgres://u@[::1]:1/x",
+        "postgres://u:p[x@db/x", "postgres://a,b/x", "postgres://u@db:/x",
+    ],
+)  # fmt: skip
+def test_every_form_of_a_database_that_sqlalchemy_reads_is_taken(url: str) -> None:
+    assert read(DATABASE_URL=url).database_url == "postgresql+psycopg" + url.removeprefix(
+        "postgres"
+    )
+
+
+@pytest.mark.parametrize("query", ["ssl_cert_reqs=none", "ssl_check_hostname=false"])
+def test_the_broker_may_be_told_how_to_verify(query: str) -> None:
+    assert read(FOREMAN_BROKER_URL=f"rediss://b?{query}").broker_url == f"rediss://b?{query}"
+
+
+@pytest.mark.parametrize(
+    "url", ["rediss://b?ssl_cert_reqs=x", "amqps://b?ssl_ca_certs=/none.pem", "redis://b?ssl_x=1"]
+)
+def test_what_cannot_be_meant_for_tls_is_refused(url: str) -> None:
+    with pytest.raises(SettingsError, match=r"^FOREMAN_BROKER_URL is wrong: .*(ssl_|/none\.pem)"):
+        read(FOREMAN_BROKER_URL=url)
+
+
+def test_what_is_secret_has_no_repr() -> None:
+    url = "https://a.example/hunter2"
+    settings = read(
+        DATABASE_URL="postgres://u:hunter2@db/x",
+        FOREMAN_BROKER_URL="redis://:hunter2@b",
+        FOREMAN_WEBHOOK_URL=url,
+        FOREMAN_WEBHOOK_SECRET=SECRET,
+        FOREMAN_SECRET_KEY=KEY,
+    )
+
+    for text in (repr(settings), str(settings), f"{settings}"):
+        assert not [each for each in ("hunter2", SECRET, KEY) if each in text]
+
+
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         read().port = 1  # type: ignore[misc]  # that it cannot is the test

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from foreman.config import from_env
 from foreman.embedded import places
 from foreman.embedded.waiting import StartFailed
+from tests.factories import environ
 
 
 def test_the_data_directory_is_the_chosen_one_or_the_usual_place() -> None:
@@ -76,3 +78,34 @@ def test_programs_are_copied_once_where_the_servers_user_can_read_them(tmp_path:
 def test_without_another_user_programs_stay_where_they_are(tmp_path: Path) -> None:
     here = places.Places(tmp_path / "data", tmp_path, None)
     assert places.reachable_copy(here, "server-1.0", tmp_path, ["bin"]) == tmp_path
+
+
+def test_the_secret_key_is_made_once_and_only_its_user_can_read_it(tmp_path: Path) -> None:
+    here = places.Places(tmp_path, tmp_path / "run", None)
+
+    made = places.secret_key(here)
+
+    assert from_env(environ(FOREMAN_SECRET_KEY=made)).secret_keys == (made,)
+    assert places.secret_key(here) == made
+    assert stat.S_IMODE((tmp_path / "secret_key").stat().st_mode) == 0o600
+
+
+def test_a_key_file_that_others_can_read_is_closed(tmp_path: Path) -> None:
+    here = places.Places(tmp_path, tmp_path / "run", None)
+    made = places.secret_key(here)
+    (tmp_path / "secret_key").chmod(0o644)
+
+    assert places.secret_key(here) == made
+    assert stat.S_IMODE((tmp_path / "secret_key").stat().st_mode) == 0o600
+
+
+def test_a_private_file_takes_the_place_of_an_open_one(tmp_path: Path) -> None:
+    path = tmp_path / "env"
+    path.write_text("old")
+    path.chmod(0o644)
+
+    places.write_private(path, "new")
+
+    assert path.read_text() == "new"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [each.name for each in tmp_path.iterdir()] == ["env"]
