@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from foreman.client import Client, ClientError, Job, Unsuccessful
+from foreman.core.display import printable
 
 PROGRESS_EVERY_S = 2.0
 WAIT_LIMIT_S = 24 * 3600.0
@@ -44,7 +45,7 @@ def asking(args: argparse.Namespace) -> int:
         with Client(url, name="foreman-cli") as client:
             status: int | None = args.verb(client, args)
     except ClientError as error:
-        print(f"foreman: {error}", file=sys.stderr)
+        print(f"foreman: {printable(str(error))}", file=sys.stderr)
         return 1
     return status or 0
 
@@ -177,7 +178,7 @@ class _Progress:
 
 def _show(job: Job, args: argparse.Namespace) -> None:
     line = f"{job.id}  {job.state:9}  {job.created_at[:19]}  {job.model}"
-    print(json.dumps(asdict(job)) if args.json else line)
+    print(json.dumps(asdict(job)) if args.json else printable(line))
 
 
 def _request(args: argparse.Namespace) -> dict[str, Any]:

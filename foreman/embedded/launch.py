@@ -42,15 +42,16 @@ class Launch:
         self._places, self._request = places, request
         self._supervisor = Supervisor(say)
         self._env = environment(environ, places)
+        servers_env = dict(self._env)  # they need no key of ours
         self._postgres = self._valkey = None
         if not environ.get("DATABASE_URL"):
-            self._postgres = private_postgres(places, dict(self._env))
+            self._postgres = private_postgres(places, servers_env)
             self._env["DATABASE_URL"] = self._postgres.url()
             # Not for a database that other machines may share: they would not have this key.
             if not environ.get(SECRET_KEY):
                 self._env[SECRET_KEY] = secret_key(places)
         if not any(environ.get(name) for name in BROKER_VARIABLES):
-            self._valkey = private_valkey(places, dict(self._env))
+            self._valkey = private_valkey(places, servers_env)
             self._env["FOREMAN_BROKER_URL"] = self._valkey.url()
         self._settings = config.from_env(self._env)  # a wrong value is told before anything starts
 

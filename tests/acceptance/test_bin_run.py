@@ -6,10 +6,12 @@ import shlex
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -80,6 +82,17 @@ class Run:
                 found.append(f"{folder.name} {cmdline!r}")
         return found
 
+    def environments(self) -> list[dict[str, str]]:
+        """The environment of each process, with what it is as COMMAND."""
+        programs = {"gunicorn": "web", "relay": "relay", "postgres": "postgres", "valkey": "valkey"}
+        found = []
+        for process in psutil.Process(self.process.pid).children(recursive=True):
+            with suppress(psutil.Error):
+                line = " ".join(process.cmdline())
+                kind = next((kind for word, kind in programs.items() if word in line), "other")
+                found.append(process.environ() | {"COMMAND": kind})
+        return found
+
     def is_gone(self) -> bool:
         return wait_until(lambda: not self.processes(), timeout_s=5)
 
@@ -141,6 +154,36 @@ def test_from_nothing_to_a_streamed_answer_and_ctrl_c_leaves_no_process(
     second.press_ctrl_c()
     assert second.wait() == 0
     assert second.is_gone(), second.processes()
+
+
+def test_a_start_makes_a_key_and_opens_the_example_receiver_and_nothing_else(
+    start: type[Run], data: Path
+) -> None:
+    first = start(data, free_port())
+    first.read_until(READY)
+    key = (data / "secret_key").read_text()
+
+    by_command = {environ["COMMAND"]: environ for environ in first.environments()}
+
+    assert {by_command[name].get("FOREMAN_SECRET_KEY") for name in ("web", "relay")} == {key}
+    assert "FOREMAN_SECRET_KEY" not in by_command["postgres"]
+    assert "FOREMAN_SECRET_KEY" not in by_command["valkey"]
+    allowed = by_command["relay"]["FOREMAN_WEBHOOK_ALLOW"]
+    assert allowed == "127.0.0.1:8787,[::1]:8787"
+    for name in ("secret_key", "env"):
+        assert stat.S_IMODE((data / name).stat().st_mode) == 0o600
+    logs = "".join(path.read_text() for path in (data / "logs").glob("*.log"))
+    assert "in plain text" not in logs
+    assert key not in logs + "".join(first.lines) + (data / "env").read_text()
+
+    first.press_ctrl_c()
+    assert first.wait() == 0
+    second = start(data, first.port, FOREMAN_WEBHOOK_ALLOW="10.0.0.0/8")
+    second.read_until(READY)
+    assert (data / "secret_key").read_text() == key
+    again = [environ for environ in second.environments() if environ["COMMAND"] == "relay"]
+    assert [each["FOREMAN_SECRET_KEY"] for each in again] == [key]
+    assert [each["FOREMAN_WEBHOOK_ALLOW"] for each in again] == ["10.0.0.0/8"]
 
 
 def test_it_listens_on_loopback_only(start: type[Run], data: Path) -> None:

@@ -24,7 +24,7 @@ from tests.fakes.receiver import Receiver
 from tests.servers import PostgresServer, RabbitServer, ValkeyServer
 from tests.stack import Process, Stack, wait_for
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 WORKER = "worker1@test"
 FERNET = Fernet.generate_key().decode()
@@ -121,7 +121,7 @@ def marked(unstarted: Stack) -> Iterator[Stack]:
     """All of its processes, and Flower."""
     with unstarted as stack:
         stack.start("flower", "-m", "celery", "-A", "celery_app", "flower", "--address=127.0.0.1")
-        wait_for(lambda: flower(stack, "/healthcheck")[0] == 200, 60, "Flower answers")
+        wait_for(lambda: flower(stack, "/healthcheck")[0] == 200, 120, "Flower answers")
         yield stack
 
 
@@ -150,7 +150,7 @@ def run_a_job(stack: Stack, receiver: Receiver) -> str:
     own = {"webhook": {"url": receiver.url, "secret": secret}}
     answers = [stack.post("/jobs", request | more) for more in (own, {})]
     assert [each.status for each in answers] == [202, 202]
-    receiver.wait(6, limit_s=60)
+    receiver.wait(6, limit_s=120)
     return str(json.loads(answers[0].body)["id"])
 
 
@@ -176,8 +176,8 @@ def search_inspect(stack: Stack, search: Search, job_id: str) -> None:
 
 def search_flower(stack: Stack, search: Search, job_id: str) -> None:
     """Every route of Flower, for the worker and for the job."""
-    wait_for(lambda: WORKER in flower(stack, "/api/workers?refresh=1")[1], 60, "the worker shows")
-    wait_for(lambda: flower(stack, f"/api/task/info/{job_id}")[0] == 200, 60, "the task shows")
+    wait_for(lambda: WORKER in flower(stack, "/api/workers?refresh=1")[1], 120, "the worker shows")
+    wait_for(lambda: flower(stack, f"/api/task/info/{job_id}")[0] == 200, 120, "the task shows")
     order = "order[0][column]=0&order[0][dir]=asc&columns[0][data]=name"
     filled = {
         path.replace("(.+)", name).replace("(.*)", name).replace(".*", "nothing")
@@ -265,8 +265,8 @@ def refused(unstarted: Stack) -> Iterator[Stack]:
 
 def test_no_secret_is_in_the_errors_of_servers_that_refuse(refused: Stack, search: Search) -> None:
     for process in refused.processes.values():
-        wait_for(partial(has_logged, process, "database cannot be used"), 90, process.name)
-        wait_for(partial(has_logged, process, "broker cannot be used"), 90, process.name)
+        wait_for(partial(has_logged, process, "database cannot be used"), 180, process.name)
+        wait_for(partial(has_logged, process, "broker cannot be used"), 180, process.name)
 
     search_processes(refused, search)
     assert search.found == []

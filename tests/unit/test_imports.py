@@ -44,7 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "api": BELOW_API,
     "celery_app": BELOW_API,
     "client": set(),
-    "cli": {"client"},
+    "cli": {"client", "core"},
     # Entry points: each is a process, nobody imports them.
     "serving": {"config", "parsing", "front"},
     "wsgi": BELOW_API | {"api"},

@@ -14,7 +14,7 @@ from tests.fakes.tls import Authority, TlsProxy
 from tests.integration.tls.conftest import SCHEMES, NewProxy, database_at
 from tests.stack import Stack, wait_for
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(params=sorted(SCHEMES))
@@ -71,7 +71,7 @@ def test_a_job_runs_over_tls_from_end_to_end(
     assert not [line for line in stack.log_of("relay") if "cannot be used" in line]
 
     stack.start("flower", "-m", "celery", "-A", "celery_app", "flower", "--address=127.0.0.1")
-    wait_for(lambda: flower_status(stack, "/healthcheck") == 200, 60, "Flower answers")
+    wait_for(lambda: flower_status(stack, "/healthcheck") == 200, 120, "Flower answers")
     assert flower_status(stack, "/broker") == 200
     stack.run("-m", "celery", "-A", "celery_app", "inspect", "-d", "worker1@test", "ping")
 
@@ -99,7 +99,7 @@ def test_no_process_speaks_to_a_broker_that_it_cannot_verify(
         stack.start("relay", "-m", "foreman", "relay")
         stack.start_worker("worker1")
         for process in stack.processes.values():
-            wait_for(lambda log=process: "certificate is not trusted" in log.log_text(), 90)  # type: ignore[misc]  # bound now
+            wait_for(lambda log=process: "certificate is not trusted" in log.log_text(), 180)  # type: ignore[misc]  # bound now
     finally:
         for process in stack.processes.values():
             process.kill()
