@@ -38,11 +38,11 @@ def current() -> Worker:
     return _worker
 
 
-@signals.worker_init.connect
+@signals.celeryd_after_setup.connect
 def on_start(**options: Any) -> None:
-    """Before Celery connects: it tries for ever, and names no variable."""
+    """Before Celery connects: it names no variable, tries for ever, or ends at once."""
     if _settings is not None:
-        startup.check_servers(_settings)
+        startup.check_servers(_settings).join(startup.CHECK_LIMIT_S)
 
 
 @signals.worker_shutting_down.connect

@@ -15,6 +15,8 @@ from foreman.store.db import connect_problem
 
 log = logging.getLogger(__name__)
 
+# Both servers, when each is silent.
+CHECK_LIMIT_S = 15.0
 BROKER_VARIABLES = "FOREMAN_BROKER_URL, CLOUDAMQP_URL or REDIS_URL"
 
 

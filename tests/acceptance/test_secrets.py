@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -66,10 +67,11 @@ def marked_broker(request: pytest.FixtureRequest) -> Iterator[str]:
     password = MARKS["the password of the broker"]
     if request.param == "rabbitmq":
         rabbitmq: RabbitServer = request.getfixturevalue("rabbitmq")
-        rabbitmq.ctl("add_user", "marked", password)
-        rabbitmq.ctl("add_vhost", "marked")
-        rabbitmq.ctl("set_permissions", "-p", "marked", "marked", ".*", ".*", ".*")
-        yield f"amqp://marked:{password}@127.0.0.1:{rabbitmq.port}/marked"
+        name = f"marked-{uuid.uuid4().hex[:8]}"
+        rabbitmq.ctl("add_user", name, password)
+        rabbitmq.ctl("add_vhost", name)
+        rabbitmq.ctl("set_permissions", "-p", name, name, ".*", ".*", ".*")
+        yield f"amqp://{name}:{password}@127.0.0.1:{rabbitmq.port}/{name}"
         return
     server = ValkeyServer()
     server.ask(f"CONFIG SET requirepass {password}")
@@ -261,6 +263,7 @@ def refused(unstarted: Stack) -> Iterator[Stack]:
     yield unstarted
     for process in unstarted.processes.values():
         process.kill()
+    unstarted.__exit__(None, None, None)
 
 
 def test_no_secret_is_in_the_errors_of_servers_that_refuse(refused: Stack, search: Search) -> None:

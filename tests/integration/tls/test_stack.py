@@ -103,5 +103,6 @@ def test_no_process_speaks_to_a_broker_that_it_cannot_verify(
     finally:
         for process in stack.processes.values():
             process.kill()
+        stack.__exit__(None, None, None)
 
     assert broker[1].handshakes == 0
