@@ -1,7 +1,7 @@
-"""What a process says at its start: settings that are risky, servers that do not take us.
+"""What a process reports when it starts: risky settings, and why a server refuses it.
 
-A process without its servers starts all the same, and connects when it can. Why it could not is
-said here once, by the name of the variable, since each later error is only that of a library.
+A process starts without its servers and connects when it can. The reason is logged here once, with
+the name of the variable; each later error is only that of a library.
 """
 
 import logging
