@@ -20,11 +20,14 @@ def use(settings: Settings) -> None:
 
 
 def start_worker(hostname: str) -> Worker:
-    """The one worker of this process; made when Celery has connected for the first time."""
+    """The one worker of this process; made before Celery connects for the first time."""
     global _worker
     if _settings is None:
         raise RuntimeError("no settings were given to this process")
     if _worker is None:
+        # Here, since without the database the next line ends the process, and without the broker
+        # Celery tries for ever or ends, and names no variable.
+        startup.check_servers(_settings).join(startup.CHECK_LIMIT_S)
         _worker = Worker(_settings, hostname)
         _worker.keeper.declare()
         keep_for_good()
@@ -36,13 +39,6 @@ def current() -> Worker:
     if _worker is None:
         raise RuntimeError("the drain has not started in this process")
     return _worker
-
-
-@signals.celeryd_after_setup.connect
-def on_start(**options: Any) -> None:
-    """Before Celery connects: it names no variable, tries for ever, or ends at once."""
-    if _settings is not None:
-        startup.check_servers(_settings).join(startup.CHECK_LIMIT_S)
 
 
 @signals.worker_shutting_down.connect
