@@ -130,14 +130,14 @@ def _looked(body: bytes, places: Places, endpoint: str) -> Look:
     if shift is not None:
         options["shift"] = shift
     streams = notes.streams()
-    reads_keep_alive = endpoint in _NATIVE and keep_alive == 0
-    has_work = notes.has_work()
+    # Without work an embedding still loads its model, and a generation unloads it.
+    is_unload = endpoint in _NATIVE and keep_alive == 0 and not notes.has_work()
     return Look(
         model=model,
         streams=endpoint in _NATIVE if streams is None else streams,
         runner_options=options,
-        is_unload=reads_keep_alive and not has_work,
-        unloads_after=reads_keep_alive and has_work,
+        is_unload=is_unload,
+        unloads_after=keep_alive == 0 and not is_unload,
         places=places,
     )
 
@@ -174,8 +174,8 @@ class _Notes:
 
     def has_work(self) -> bool:
         prompt = self._last(tables.PROMPT, is_pointer=False)
-        others = [self._last(slot) for slot in (tables.MESSAGES, tables.INPUT)]
-        return any(note is not None and not note.is_empty for note in (prompt, *others))
+        messages = self._last(tables.MESSAGES)
+        return any(note is not None and not note.is_empty for note in (prompt, messages))
 
     def options(self) -> dict[str, object]:
         """The runner options. Go merges all objects of `options` that follow the last null."""

@@ -163,4 +163,4 @@ def _model_of(asked: Request) -> tuple[str, bool]:
         return "", False
     model = canonical_name(looked.model) or ""
     has_options = bool(residency_of(model, looked.runner_options).options)
-    return model, bool(model) and not (has_options or looked.is_unload)
+    return model, bool(model) and not (has_options or looked.unloads_after)

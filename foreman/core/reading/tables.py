@@ -32,7 +32,7 @@ from foreman.core.reading.kinds import (
 MODEL, NAME, OPTIONS, SHIFT = "model", "name", "options", "shift"
 # One is a pointer, which a null empties; the other is a bool, which a null leaves as it is.
 STREAM, PLAIN_STREAM = "stream", "plain_stream"
-KEEP_ALIVE, PROMPT, MESSAGES, INPUT = "keep_alive", "prompt", "messages", "input"
+KEEP_ALIVE, PROMPT, MESSAGES = "keep_alive", "prompt", "messages"
 STREAM_OPTIONS, INCLUDE_USAGE = "stream_options", "include_usage"
 OPTION = "options."  # before the name of one
 
@@ -128,13 +128,13 @@ GENERATE = struct(
 CHAT = struct(**_NATIVE, messages=slot(array(_MESSAGE), MESSAGES), tools=array(_TOOL))
 EMBED = struct(
     model=_MODEL,
-    input=slot(ANY, INPUT),
+    input=ANY,
     keep_alive=_KEEP_ALIVE,
     truncate=BOOLEAN,
     dimensions=INTEGER,
     options=_OPTIONS,
 )
-EMBEDDINGS = struct(model=_MODEL, prompt=_PROMPT, keep_alive=_KEEP_ALIVE, options=_OPTIONS)
+EMBEDDINGS = struct(model=_MODEL, prompt=STRING, keep_alive=_KEEP_ALIVE, options=_OPTIONS)
 
 _STREAM_OPTIONS = slot(struct(include_usage=slot(BOOLEAN, INCLUDE_USAGE)), STREAM_OPTIONS)
 _V1_TOOL_CALL = struct(

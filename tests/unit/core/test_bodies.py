@@ -179,6 +179,16 @@ def test_what_is_work_on_another_route_is_none_on_this(
     assert looked == Look("m", streams=True, is_unload=True)
 
 
+@pytest.mark.parametrize("endpoint", ["/api/embed", "/api/embeddings"])
+@pytest.mark.parametrize("work", [{}, {"input": "hi", "prompt": "hi"}, {"input": []}])
+def test_an_embedding_never_unloads_its_model_before_it_has_loaded_it(
+    endpoint: str, work: dict[str, Any]
+) -> None:
+    looked = read({"model": "m", "keep_alive": 0} | work, endpoint)
+
+    assert looked == Look("m", streams=False, unloads_after=True)
+
+
 @pytest.mark.parametrize("keep_alive", [None, 5, -1, "5m"])
 def test_work_with_any_other_keep_alive_leaves_the_model_loaded(keep_alive: Any) -> None:
     looked = read({"model": "m", "prompt": "hi", "keep_alive": keep_alive}, GENERATE)
