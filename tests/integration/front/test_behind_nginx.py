@@ -49,7 +49,7 @@ def foreman(
         database_url=postgres.create_database(template_url),
         broker_url=new_broker_url("redis"),
         targets=f"gpu={ollama.url}?slots=1",
-        settings={"FOREMAN_KEEPALIVE_AFTER": "0.3", "FOREMAN_KEEPALIVE_EVERY": "0.3"},
+        settings={"FOREMAN_KEEPALIVE_AFTER": "3", "FOREMAN_KEEPALIVE_EVERY": "0.3"},
     )
     with running:
         yield running
