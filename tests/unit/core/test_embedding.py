@@ -1,9 +1,12 @@
-"""Where an embedding goes, rule by rule."""
+"""Which models are for embeddings, and where an embedding goes, rule by rule."""
 
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foreman.core.embedding import pick_target
+from foreman.core.embedding import Listed, embeds_by_show, listed, pick_target
 
 BOTH = ["one", "two"]
 
@@ -52,3 +55,45 @@ def test_who_has_the_model_and_answers_is_always_preferred(
 
     assert target in having
     assert target in reachable or reachable.isdisjoint(having)
+
+
+@pytest.mark.parametrize(
+    ("entry", "embeds"),
+    [
+        ({"capabilities": ["embedding"]}, True),
+        ({"capabilities": ["embedding", "vision"]}, True),
+        ({"capabilities": ["completion"]}, False),
+        # Such a model is loaded for chats, too.
+        ({"capabilities": ["completion", "embedding"]}, False),
+        ({"capabilities": ["tools"]}, False),
+        ({"capabilities": []}, None),
+        ({"capabilities": None}, None),
+        ({"capabilities": "embedding"}, None),
+        ({}, None),
+    ],
+)
+def test_a_list_says_which_models_are_for_embeddings(
+    entry: dict[str, Any], embeds: bool | None
+) -> None:
+    assert listed(entry).embeds is embeds
+
+
+def test_an_entry_of_a_list_may_lack_all_that_is_read() -> None:
+    assert listed({}) == Listed(is_remote=False, digest="", embeds=None)
+    assert listed({"remote_host": "https://ollama.com"}).is_remote
+    assert listed({"digest": "abc"}).digest == "abc"
+
+
+@pytest.mark.parametrize(
+    ("answer", "embeds"),
+    [
+        ({"capabilities": ["embedding"]}, True),
+        ({"capabilities": ["completion"], "model_info": {"bert.pooling_type": 1}}, False),
+        ({"model_info": {"nomic-bert.pooling_type": 1}}, True),
+        ({"model_info": {"llama.context_length": 4096}}, False),
+        ({"model_info": None}, False),
+        ({}, False),
+    ],
+)
+def test_a_model_is_described_as_one_for_embeddings(answer: dict[str, Any], embeds: bool) -> None:
+    assert embeds_by_show(answer) is embeds
