@@ -12,6 +12,8 @@ log = logging.getLogger(__name__)
 
 # Rows of web processes are kept for a while, for who reads the history.
 FORGET_WEBS_AFTER_S = 3600.0
+# What a run has in addition while its worker is alive: somebody may only have locked its row.
+GRACE_LEASES = 2
 
 _FAILURES = {
     JobState.FAILED: Failure(WorkerLost.status, WorkerLost.code, str(WorkerLost())),
@@ -24,7 +26,7 @@ def reap(runtime: RelayRuntime) -> list[upkeep.Reaped]:
     with runtime.database.transaction() as connection:
         reaped = upkeep.reap_abandoned(connection, web_silence_s=runtime.settings.web_silence_s)
         reaped += upkeep.reap_expired(connection)
-        reaped += upkeep.reap_stalled(connection, grace_s=runtime.settings.lease_s)
+        reaped += upkeep.reap_stalled(connection, grace_s=GRACE_LEASES * runtime.settings.lease_s)
         targets.forget_webs(connection, silence_s=FORGET_WEBS_AFTER_S)
     for job in reaped:
         log.warning(

@@ -9,7 +9,7 @@ from tests.client import chat, stream
 from tests.integration.conftest import NewOllama, NewStack
 from tests.stack import Stack, wait_for
 
-LEASES = 3
+LEASES = 2
 
 
 def whole_stream(url: str) -> list[bytes]:
@@ -24,10 +24,10 @@ def leases_later(stack: Stack, began: str) -> bool:
     return bool(stack.rows(query, began, LEASES * lease_s)[0]["is_later"])
 
 
-def test_a_row_that_is_locked_for_several_leases_costs_no_stream(
+def test_a_row_that_is_locked_for_longer_than_a_lease_costs_no_stream(
     new_stack: NewStack, new_ollama: NewOllama
 ) -> None:
-    ollama = new_ollama(tokens=300, tokens_per_s=20)
+    ollama = new_ollama(tokens=240, tokens_per_s=20)
     stack = new_stack(ollama)
     with ThreadPoolExecutor(2) as clients:
         streams = [clients.submit(whole_stream, stack.url) for _ in range(2)]
