@@ -15,7 +15,7 @@ from alembic.config import Config
 from foreman import cli, logs, policy
 from foreman.config import load, variables
 from foreman.core.arrivals import Arrival
-from foreman.errors import DatabaseUnavailable, ForemanError
+from foreman.errors import ForemanError
 from foreman.listen import LISTEN_PORT, listen
 from foreman.parsing import port, webhook_secrets
 from foreman.periodic import PeriodicTasks

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from flask import Response, copy_current_request_context
 
 from foreman.api import client
-from foreman.api.contract import NDJSON
+from foreman.api.contract_parts import NDJSON
 from foreman.api.job_body import read_job
 from foreman.api.jobs import ask_of
 from foreman.api.objects import BatchLine, job_url

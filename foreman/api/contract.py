@@ -4,49 +4,8 @@ The application is installed from it and /openapi.json is written from it, so ne
 route that the other lacks.
 """
 
-from dataclasses import dataclass
-
-from pydantic import BaseModel
-
 from foreman.api import delivery_objects, objects, payloads, queue_objects
-from foreman.api.problems import PROBLEM_JSON
-
-JSON = "application/json"
-NDJSON = "application/x-ndjson"
-ANY = "*/*"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One status: its body (None: not told, or none at all), its headers of note."""
-
-    status: int
-    meaning: str
-    body: type[BaseModel] | None = None
-    content_type: str = JSON
-    headers: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
-    """One method of one path."""
-
-    name: str
-    method: str
-    path: str
-    summary: str
-    answers: tuple[Answer, ...]
-    query: type[BaseModel] = payloads.NoQuery
-    has_labels: bool = False  # takes `metadata.NAME=VALUE`, too
-    headers: type[BaseModel] | None = None
-    body: type[BaseModel] | None = None
-    body_type: str = JSON
-    is_body_needed: bool = True
-
-
-def problem(status: int, meaning: str) -> Answer:
-    return Answer(status, meaning, objects.Problem, PROBLEM_JSON)
-
+from foreman.api.contract_parts import ANY, JSON, NDJSON, Answer, Operation, problem
 
 _JOB = objects.JobObject
 _ACCEPTED = objects.AcceptedObject
@@ -55,11 +14,18 @@ _BAD_QUERY = problem(422, "invalid: a parameter is unknown or wrong")
 
 # What any of them may answer besides.
 ALWAYS = (
+    problem(400, "bad_request: the request is not valid HTTP"),
     problem(
         403, "origin_refused, host_refused: a page of this Origin, or this Host, is not allowed"
     ),
     problem(405, "http_error: the path has no such method"),
+    problem(408, "head_too_slow: the head of the request did not arrive in time"),
+    problem(414, "uri_too_long: the request line is too long"),
+    problem(417, "expectation_failed: the header Expect may only be 100-continue"),
+    problem(431, "headers_too_large: there are too many headers, or one is too long"),
     problem(500, "internal_error: a defect of foreman's"),
+    problem(501, "unsupported_transfer_coding: Transfer-Encoding may only be chunked"),
+    problem(505, "unsupported_version: the HTTP version is not supported"),
     problem(
         503,
         "database_unavailable, bodies_full, shutting_down: try again after `Retry-After` seconds",

@@ -6,7 +6,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from foreman.api.contract import ALWAYS, Answer, Operation
+from foreman.api.contract import ALWAYS
+from foreman.api.contract_parts import Answer, Operation
 from foreman.api.payloads import NoQuery
 
 _REF = "#/components/schemas/{model}"

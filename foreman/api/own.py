@@ -7,7 +7,8 @@ from typing import Any
 from flask import Flask, Response, request
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
-from foreman.api.contract import OPERATIONS, Operation
+from foreman.api.contract import OPERATIONS
+from foreman.api.contract_parts import Operation
 from foreman.api.payloads import NoQuery
 from foreman.api.reading import read_query
 

@@ -16,7 +16,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from foreman.api.contract import OPERATIONS, Operation
+from foreman.api.contract import OPERATIONS
+from foreman.api.contract_parts import Operation
 from foreman.api.payloads import NoQuery
 from foreman.core.states import JobState
 from foreman.store import runs
