@@ -14,7 +14,8 @@ from foreman.runtime import WorkerRuntime
 from foreman.services.health import Health
 from foreman.services.keep import Keeper
 from foreman.services.lists import keep_lists
-from foreman.services.run import Run, Runner, check_time
+from foreman.services.run import Runner
+from foreman.services.running import Run, check_time
 from foreman.services.slots import Slots
 from foreman.services.visit import Visit
 from foreman.services.warm import LOOK_EVERY_S, Warmth

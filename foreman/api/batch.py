@@ -169,7 +169,7 @@ class _Intake:
         """A line that may be accepted, or what becomes of it without that."""
         key = self._key(index)
         try:
-            asked, request = read_job(self._runtime.turns, text)
+            asked, request = read_job(self._runtime.turns, [text])
             ask = ask_of(asked, request, self._headers, key)
             if self._failure is not None:
                 return self._failure

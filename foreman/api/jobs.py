@@ -71,9 +71,9 @@ class Jobs:
 
     def _accepted(self, headers: SubmitHeaders) -> New | Replayed:
         """What has become of the job in the body, which nobody holds after this."""
-        body = client.read_body(self._runtime.settings.max_body_bytes)
-        asked, request = read_job(self._runtime.turns, body)
-        del body  # the request is all that is kept of it
+        # In a list, which gives it up: the request takes its place in memory.
+        held = [client.read_body(self._runtime.settings.max_body_bytes)]
+        asked, request = read_job(self._runtime.turns, held)
         outcome = accept(self._runtime, ask_of(asked, request, headers, headers.key))
         client.release_body()
         return outcome

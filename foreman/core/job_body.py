@@ -24,7 +24,8 @@ class JobBody:
     """The two parts of a job's body."""
 
     rest: bytes = field(repr=False)  # with {} for a request that is an object, and 0 for another
-    request: bytes = field(repr=False)  # b"" for none
+    start: int  # of the request in the body
+    end: int  # the start, if there is none
 
 
 def split_job(body: bytes) -> Generator[None, None, JobBody]:
@@ -46,5 +47,5 @@ def split_job(body: bytes) -> Generator[None, None, JobBody]:
         words = f"the fields other than request have more than {REST_LIMIT_BYTES} bytes"
         raise BodyTooLarge(words)
     last = walk.notes[-1] if walk.notes else None
-    request = body[last.start : last.end] if last else b""
-    return JobBody(spliced(body, splices), request)
+    start, end = (last.start, last.end) if last else (0, 0)
+    return JobBody(spliced(body, splices), start, end)

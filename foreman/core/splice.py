@@ -1,5 +1,6 @@
 """Change single values in a body; every other byte stays as it is."""
 
+import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -20,9 +21,26 @@ def new_member(brace: int, member: bytes, *, is_empty: bool) -> Splice:
 
 def spliced(body: bytes, splices: Iterable[Splice]) -> bytes:
     """The body with these changes; no two of them may touch each other."""
+    return b"".join(parts_of(body, splices))
+
+
+def parts_of(body: bytes, splices: Iterable[Splice]) -> list[bytes | memoryview]:
+    """The same in parts, most of them views of the body: a large one is not copied."""
     view, at = memoryview(body), 0
     pieces: list[bytes | memoryview] = []
     for splice in sorted(splices):
         pieces += [view[at : splice.start], splice.text]
         at = splice.end
-    return b"".join([*pieces, view[at:]])
+    return [*pieces, view[at:]]
+
+
+def cut(held: list[bytes], start: int, end: int) -> bytes:
+    """A part of the body in a list, which is empty after it.
+
+    If nobody else holds the body, the part takes its place in memory, and nothing is copied.
+    """
+    part = io.BytesIO(held.pop())
+    with part.getbuffer() as view:
+        view[: end - start] = view[start:end]
+    part.truncate(end - start)
+    return part.getvalue()

@@ -39,6 +39,7 @@ def ask(claim: Claim, wanted: Reshaped, sink: Sink) -> Asked:
     """The request that `sink` wants to be sent for a claimed job."""
     sent = sink.ask(wanted.body)
     headers = [*claim.headers, (header_rules.JOB_ID, str(claim.job_id))]
-    pieces, size = pieces_of([sent.body]), len(sent.body)
-    request = TargetRequest("POST", claim.endpoint, claim.query, headers, pieces, size)
+    parts = sent.parts()
+    size = sum(map(len, parts))
+    request = TargetRequest("POST", claim.endpoint, claim.query, headers, pieces_of(parts), size)
     return Asked(request, sent.streams, wanted.change)

@@ -19,11 +19,11 @@ from foreman.errors import (
     LoadFailed,
     TargetError,
     TargetGivenUp,
-    TargetRefused,
+    TargetRedirects,
     TargetTimeout,
 )
 from foreman.runtime import WorkerRuntime
-from foreman.services.run import Run
+from foreman.services.running import Run
 from foreman.store import swaps
 from foreman.store.targets import Lease
 
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 CUT_JOBS = 3
 PROBE_FIRST_S, PROBE_LIMIT_S = 2.0, 30.0
 # What says nothing of the target's health, or is said by it.
-_NOT_OF_TARGET = (LoadFailed, JobTooLong, TargetGivenUp, TargetRefused)
+_NOT_OF_TARGET = (LoadFailed, JobTooLong, TargetGivenUp, TargetRedirects)
 
 
 class Health:

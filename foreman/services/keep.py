@@ -7,7 +7,8 @@ from uuid import UUID
 
 from foreman.errors import DatabaseUnavailable, JobCancelled, WorkerLost
 from foreman.runtime import WorkerRuntime
-from foreman.services.run import Run, Runner
+from foreman.services.run import Runner
+from foreman.services.running import Run
 from foreman.store import renewals, targets
 from foreman.store.targets import Lease
 

@@ -10,13 +10,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import UUID
 
-from foreman.adapters.target import READ_SIZE, Call
+from foreman.adapters.target import READ_SIZE
 from foreman.config import Settings
 from foreman.core import headers as header_rules
 from foreman.core.frames import Head
@@ -25,11 +24,9 @@ from foreman.core.lengths import promised_length
 from foreman.core.reshape import Reshaped, kept_loaded, unloading
 from foreman.core.states import Phase
 from foreman.errors import (
-    DeadlinePassed,
     Defect,
     ForemanError,
     JobCancelled,
-    JobTooLong,
     TargetUnreachable,
 )
 from foreman.logs import about_job
@@ -38,54 +35,12 @@ from foreman.services.answer import check_final
 from foreman.services.asking import Asked, ask, with_body
 from foreman.services.collecting import CollectedSink
 from foreman.services.ends import Ends
+from foreman.services.running import Run, stopped_at_deadline
 from foreman.services.sink import Outcome, Sink
 from foreman.services.telling import ToldSink
 from foreman.store import runs
 
 log = logging.getLogger(__name__)
-
-
-class Run:
-    """One claimed job on its way through the target; stopped from any thread by `stop`."""
-
-    def __init__(
-        self,
-        claim: runs.Claim,
-        target: str,
-        call: Call,
-        sink: Sink,
-        *,
-        on_sent: Callable[[], None],
-        on_rest: Callable[[], None],
-    ) -> None:
-        self.on_sent = on_sent
-        self.on_rest = on_rest
-        self.claim = claim
-        self.target = target
-        self.call = call
-        self.sink = sink
-        self.started_at = time.monotonic()
-        self.received_bytes = 0
-        self.unloads_after = False  # what was sent lets the target unload the model behind it
-        self.stopped_by: ForemanError | None = None
-        self._woken = threading.Event()
-
-    def wait_for(self, future: "Future[Any]") -> None:
-        """Wait until something is done; raises what stops the run meanwhile."""
-        self.started_at = float("inf")  # a load has the target's limit, not the job's
-        future.add_done_callback(lambda _: self._woken.set())
-        self._woken.wait()  # bounded by the limits of the load itself
-        if self.stopped_by is not None:
-            raise self.stopped_by
-        self.started_at = time.monotonic()
-
-    def stop(self, error: ForemanError) -> None:
-        """Hang up on the target and let the run end with `error`; the first one counts."""
-        if self.stopped_by is None:
-            self.stopped_by = error
-            self.call.abort()
-            self.sink.stop()
-            self._woken.set()
 
 
 class Residence(Protocol):
@@ -181,7 +136,7 @@ class Runner:
                 return
             call = self._runtime.targets[target].call()
             run = Run(claim, target, call, self._sink(claim), on_sent=on_claim, on_rest=on_rest)
-            with self._listed(run, stops), _stopped_at_deadline(run):
+            with self._listed(run, stops), stopped_at_deadline(run):
                 self._carry_out(run)
 
     def _sink(self, claim: runs.Claim) -> Sink:
@@ -256,28 +211,6 @@ class Runner:
             return kept_loaded(claim.body, looked)
         run.unloads_after = True
         return Reshaped(claim.body)
-
-
-def check_time(run: Run, limit_s: float) -> None:
-    """Stop a run that takes longer than a job may."""
-    if time.monotonic() - run.started_at > limit_s:
-        run.stop(JobTooLong(f"the job ran longer than {limit_s:g} s"))
-
-
-@contextmanager
-def _stopped_at_deadline(run: Run) -> Iterator[None]:
-    """Stop the run at its job's deadline, whatever it waits for then."""
-    if run.claim.time_left_s is None:
-        yield
-        return
-    left_s = min(run.claim.time_left_s, threading.TIMEOUT_MAX)
-    timer = threading.Timer(left_s, run.stop, [DeadlinePassed()])
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 def _pump(run: Run, asked: Asked, settings: Settings) -> None:

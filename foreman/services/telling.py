@@ -5,9 +5,8 @@ import logging
 from foreman.adapters.channel import Outgoing
 from foreman.core.frames import Failure, FrameKind, Head, encode_failure, encode_head
 from foreman.core.gather.usage import Usage, usage_at_end
-from foreman.core.replies import status_line
 from foreman.core.stream_request import StreamRequest
-from foreman.errors import ChannelLost, TargetRefused
+from foreman.errors import ChannelLost
 from foreman.services.sink import Outcome
 from foreman.store.runs import Claim
 
@@ -32,9 +31,6 @@ class ToldSink:
         return StreamRequest(body, streams=self._claim.streams)
 
     def begin(self, head: Head) -> None:
-        if 300 <= head.status < 400:
-            # A target has no other place to send a client of foreman to.
-            raise TargetRefused(f"the target answered {status_line(head.status)}")
         self._head = head
 
     def take(self, chunk: bytes) -> None:

@@ -29,7 +29,7 @@ from foreman.errors import (
 )
 from foreman.runtime import WorkerRuntime
 from foreman.services.ledger import Ledger, Loading
-from foreman.services.run import Run
+from foreman.services.running import Run
 from foreman.services.swap import Swapped, bring
 from foreman.store import runs, swaps
 from foreman.store.targets import Lease

@@ -25,8 +25,12 @@ pytestmark = [
 ]
 
 
+@pytest.mark.parametrize("post", bodies.WAYS.values(), ids=list(bodies.WAYS))
 def test_a_body_that_is_stored_and_sent_is_held_once(
-    postgres: PostgresServer, template_url: str, new_broker_url: Callable[[str], str]
+    postgres: PostgresServer,
+    template_url: str,
+    new_broker_url: Callable[[str], str],
+    post: bodies.Post,
 ) -> None:
     with SimulationProcess(demo=True, tokens_per_s=0, load_s=0, tokens=5) as target:
         stack = Stack(
@@ -36,7 +40,6 @@ def test_a_body_that_is_stored_and_sent_is_held_once(
             settings=bodies.settings(SIZE_MIB),
         )
         with stack:
-            # A form: what is between its fields is not read.
-            grown = bodies.growth(stack, bodies.post_form, SIZE_MIB * MIB)
+            grown = bodies.growth(stack, post, SIZE_MIB * MIB)
 
     assert max(grown.values()) < MOST, grown

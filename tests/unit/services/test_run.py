@@ -11,6 +11,7 @@ from foreman.core.states import JobState, Phase
 from foreman.errors import Defect, ForemanError, WorkerLost
 from foreman.runtime import WorkerRuntime
 from foreman.services import run
+from foreman.services.running import Run
 from foreman.store import runs
 from tests.factories import JOB_ID, NoDatabase
 from tests.unit.services.test_collecting import claim
@@ -24,7 +25,7 @@ class Residence:
     def __init__(self) -> None:
         self.ends: list[ForemanError | None] = []
 
-    def await_loaded(self, run: run.Run) -> None:
+    def await_loaded(self, run: Run) -> None:
         raise AssertionError("it goes on")
 
     def has_more(self, queue: str) -> bool:
@@ -32,7 +33,7 @@ class Residence:
 
     def note_unclaimed(self) -> None: ...
 
-    def note_end(self, run: run.Run, error: ForemanError | None) -> None:
+    def note_end(self, run: Run, error: ForemanError | None) -> None:
         self.ends.append(error)
 
 

@@ -23,7 +23,8 @@ from foreman.errors import ForemanError
 from foreman.parsing import TargetSpec
 from foreman.runtime import WebRuntime, WorkerRuntime
 from foreman.services.follow import Follower
-from foreman.services.run import Run, Runner
+from foreman.services.run import Runner
+from foreman.services.running import Run
 from foreman.services.submit import Ticket
 from foreman.store import runs
 from tests.factories import JOB_ID, NoDatabase

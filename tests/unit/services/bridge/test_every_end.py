@@ -110,7 +110,7 @@ def test_a_client_that_has_no_byte_yet_gets_the_targets_answer_as_it_is(
         assert str(code).encode() in seen.body
         assert (seen.state, seen.failure and seen.failure.code) == (
             JobState.FAILED,
-            "target_refused",
+            "target_redirects",
         )
         return
     assert (seen.status, seen.is_closed_early) == (code, False)
