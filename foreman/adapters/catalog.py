@@ -7,9 +7,10 @@ what that query brings. A target that is away is never queried for a request: on
 
 import json
 import logging
+import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from foreman.adapters.target import TargetClient, TargetRequest
@@ -121,10 +122,10 @@ class Catalog:
         names = self.targets if on is None else (on,)
         found = self._look_up(model, names)
         young_enough = NEVER if found else time.monotonic() - MISS_PAUSE_S
-        outdated = self._outdated(names, max(self._expired_at, young_enough))
-        silent = self._renew(outdated, lambda: not found and bool(self._look_up(model, names)))
-        if outdated:
-            found = self._look_up(model, names)
+        since = max(self._expired_at, young_enough)
+        silent = self._renew(names, since, lambda: not found and bool(self._look_up(model, names)))
+        # Again in any case: a list may have come since the first look.
+        found = self._look_up(model, names)
         if found:
             return found
         if late := [each for each in names if each in silent or not self._sources[each].is_heard]:
@@ -159,24 +160,26 @@ class Catalog:
         is_remote = all(each.is_remote for each in having.values())
         return Placement(tuple(having), is_remote, tuple(having.values()))
 
-    def _outdated(self, names: Iterable[str], since: float) -> list[str]:
-        """The targets that answer and whose list was asked for before `since`."""
-        return [
-            name
-            for name in names
-            if self._sources[name].listing.is_reachable and self._sources[name].heard_at < since
-        ]
+    def _renew(self, names: Iterable[str], since: float, is_enough: Callable[[], bool]) -> set[str]:
+        """Wait for lists asked for after `since`, not for long; the targets whose did not come.
 
-    def _renew(self, names: Sequence[str], is_enough: Callable[[], bool]) -> set[str]:
-        """Wait for new lists of these targets, not for long; the ones that did not come."""
-        return self._wait(self._query(names), LOOKUP_LIMIT_S, is_enough) if names else set()
+        Only targets that answer are asked.
+        """
+        reachable = [name for name in names if self._sources[name].listing.is_reachable]
+        queries = self._query(reachable, since)
+        return self._wait(queries, LOOKUP_LIMIT_S, is_enough) if queries else set()
 
-    def _query(self, names: Iterable[str]) -> dict[str, float]:
-        """The queries of these targets, and when each began: the one in progress, or a new one."""
+    def _query(self, names: Iterable[str], since: float = math.inf) -> dict[str, float]:
+        """The queries of these targets, and when each began: the one in progress, or a new one.
+
+        None for a target whose list was asked for after `since`.
+        """
         queries: dict[str, float] = {}
         with self._changed:
             for name in names:
                 source = self._sources[name]
+                if source.heard_at >= since:
+                    continue
                 if source.queried_at is None:
                     threading.Thread(target=self._look, args=(name,), daemon=True).start()
                     source.queried_at = time.monotonic()
