@@ -42,11 +42,7 @@ _RETRY_FULL = problem(
     " try again after `Retry-After` seconds",
 )
 _WITH_BODY = (
-    problem(
-        400,
-        "bad_request: the body is not JSON, or ended early;"
-        " body_too_complex: it has too many values",
-    ),
+    problem(400, "bad_request: it is not JSON, or ended early; body_too_complex: too many values"),
     problem(408, "body_too_slow: the body did not come in time"),
     problem(413, "body_too_large: it is larger than FOREMAN_MAX_BODY"),
 )
