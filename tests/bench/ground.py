@@ -108,7 +108,7 @@ class Ground:
             for name in (REDIS, RABBITMQ):
                 if name in names:
                     stack = running.enter_context(self.stack(name, target, slots=slots))
-                    ways[name] = self._way(name, stack)
+                    ways[name] = self.way(name, stack)
             for way in ways.values():
                 way.pids["target"] = target.pid
             yield Scene({name: ways[name] for name in names}, tokens)
@@ -124,18 +124,20 @@ class Ground:
         """A foreman on the broker of the way `name`, with a new database; not started."""
         return self._stack_type(
             database_url=self.postgres.create_database(),
-            broker_url=self._broker_url(name),
+            broker_url=self.broker_url(name),
             targets=f"gpu={target.url}?slots={slots}",
             settings=SETTINGS | dict(settings or {}),
             is_migrated=False,
         )
 
-    def _way(self, name: str, stack: Stack) -> Way:
+    def way(self, name: str, stack: Stack) -> Way:
+        """The way through a running foreman."""
         pids = {each: process.process.pid for each, process in stack.processes.items()}
         broker = self.valkey if name == REDIS else self.rabbitmq
         return Way(name, stack.url, pids | {"broker": broker.pid, "PostgreSQL": self.postgres.pid})
 
-    def _broker_url(self, name: str) -> str:
+    def broker_url(self, name: str) -> str:
+        """An empty space of the broker of the way `name`."""
         number = next(self._numbers)
         if name == REDIS:
             return f"redis://127.0.0.1:{self.valkey.port}/{number % 16}"

@@ -48,22 +48,34 @@ def _attack(port: int, until: float, kinds: list[Input], number: int, seen: Seen
         if time.monotonic() > until:
             return
         began = time.monotonic()
-        status = _ask(port, kind.make())
+        status = _ask(port, kind)
         seen[kind.name].append((status, time.monotonic() - began))
 
 
-def _ask(port: int, request: bytes) -> str:
+def _ask(port: int, kind: Input) -> str:
     """The status of the answer, or how the connection ended without one."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=ANSWER_LIMIT_S) as connection:
             with suppress(BrokenPipeError, ConnectionResetError):
-                connection.sendall(request)
+                connection.sendall(kind.make())
             head = connection.recv(4096)
-            return head[9:12].decode() if head.startswith(b"HTTP/1.") else "closed"
+            status = head[9:12].decode() if head.startswith(b"HTTP/1.") else "closed"
+            if kind.size_bytes and status == "200":
+                is_whole = _count(connection) >= kind.size_bytes
+                return "200 whole" if is_whole else "200 cut"
+            return status
     except TimeoutError:
         return "no answer"
     except OSError as exc:
         return type(exc).__name__
+
+
+def _count(connection: socket.socket) -> int:
+    """Read to the end; the head and the framing make it a little more than the body."""
+    received = 0
+    while piece := connection.recv(256 * 1024):
+        received += len(piece)
+    return received
 
 
 def _allow_sockets(count: int) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from tests.bench.ground import MODEL
+from tests.bench.hostile.big import BIG_BYTES, BIG_MODEL, BIG_TARGET
 
 MIB = 1024 * 1024
 JSON = "application/json"
@@ -17,6 +18,7 @@ class Input:
 
     name: str
     make: Callable[[], bytes]
+    size_bytes: int = 0  # of an answer that is read to its end; 0: only its status is read
 
 
 def inputs() -> list[Input]:
@@ -44,6 +46,7 @@ def inputs() -> list[Input]:
         Input("a num_ctx that is no number", lambda: _with_num_ctx("many")),
         Input("a num_ctx of 1e400", lambda: _with_num_ctx(2048).replace(b"2048", b"1e400", 1)),
         Input("GET /queues", lambda: _request("GET", "/queues", b"")),
+        Input("an answer of one line of 20 MB", _big_answer, BIG_BYTES),
         Input("20 headers of 60 kB", lambda: _large_head(20, 60_000)),
     ]
 
@@ -51,6 +54,12 @@ def inputs() -> list[Input]:
 def _fixed(name: str, path: str, body: bytes, content_type: str = JSON) -> Input:
     request = _request("POST", path, body, content_type)
     return Input(name, lambda: request)
+
+
+def _big_answer() -> bytes:
+    body = json.dumps({"model": BIG_MODEL, "messages": [{"role": "user", "content": "hi"}]})
+    request = _request("POST", "/api/chat", body.encode())
+    return request.replace(b"\r\n", f"\r\nX-Foreman-Target: {BIG_TARGET}\r\n".encode(), 1)
 
 
 def _request(method: str, path: str, body: bytes, content_type: str = JSON) -> bytes:
