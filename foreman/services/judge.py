@@ -18,7 +18,13 @@ from foreman.core import headers as header_rules
 from foreman.core.bodies import Look, read
 from foreman.core.queues import canonical_name, is_cloud_name
 from foreman.core.reading.scan import Unreadable
-from foreman.errors import ForemanError, NoLiveTarget, TargetError
+from foreman.errors import (
+    BodyTooComplex,
+    ForemanError,
+    NoLiveTarget,
+    RequestRefused,
+    TargetError,
+)
 from foreman.refusals import InvalidModel, ModelNotFound, RemoteModel, Unprocessable
 from foreman.runtime import WebRuntime
 
@@ -39,6 +45,10 @@ class Judge:
             return self._runtime.turns.run(read(request, endpoint), len(request))
         except Unreadable as exc:
             raise _unreadable(exc) from exc
+        except BodyTooComplex:
+            raise
+        except RequestRefused as exc:  # an option that no Ollama can mean
+            raise Unprocessable(str(exc), field="request.options") from exc
 
     def model(self, looked: Look, target: str | None) -> str:
         """The canonical model that the request names; Unprocessable when it cannot have it."""

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 
+from foreman.core.queues import RUNNER_OPTIONS
 from foreman.core.reading.scan import Unreadable
 from foreman.core.reading.tables import (
     BOOLEAN_OPTIONS,
@@ -20,16 +21,18 @@ _BEYOND_INTEGERS = 2.0**63
 def option_values(given: Mapping[str, tuple[str, bytes]]) -> dict[str, object]:
     """The values of options, by the first character and the text of each.
 
-    Unreadable where Ollama would say that one is of the wrong type. A number that no integer of it
-    can hold would become any number: foreman refuses that itself.
+    Unreadable where Ollama would say that one is of the wrong type. Ollama makes any integer of a
+    number that none can hold. A runner option like that would be a residency by chance: foreman
+    refuses it.
     """
     values = {name: _value(name, first, raw) for name, (first, raw) in given.items()}
     for name in INTEGER_OPTIONS.intersection(values):
         number = values[name]
         if isinstance(number, float):
-            if not -_BEYOND_INTEGERS <= number < _BEYOND_INTEGERS:
+            is_integer = -_BEYOND_INTEGERS <= number < _BEYOND_INTEGERS
+            if not is_integer and name in RUNNER_OPTIONS:
                 raise RequestRefused(f'option "{name}" is out of range')
-            values[name] = int(number)  # Ollama cuts off a fraction
+            values[name] = int(number) if is_integer else number  # Ollama cuts off a fraction
     return values
 
 

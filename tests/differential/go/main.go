@@ -140,22 +140,18 @@ func runner(options map[string]any, read api.Options) (map[string]any, bool) {
 	if read.MainGPU != nil {
 		integers["main_gpu"] = *read.MainGPU
 	}
-	all := []string{"num_keep", "seed", "num_predict", "top_k", "repeat_last_n"}
 	given := map[string]any{}
+	isOutOfRange := false
 	for name, value := range integers {
 		if options[name] != nil {
 			given[name] = value
 		}
-		all = append(all, name)
-	}
-	if read.UseMMap != nil {
-		given["use_mmap"] = *read.UseMMap
-	}
-	isOutOfRange := false
-	for _, name := range all {
 		if number, ok := options[name].(float64); ok {
 			isOutOfRange = isOutOfRange || number >= 1<<63 || number < -(1<<63)
 		}
+	}
+	if read.UseMMap != nil {
+		given["use_mmap"] = *read.UseMMap
 	}
 	return given, isOutOfRange
 }
