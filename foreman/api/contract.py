@@ -44,7 +44,10 @@ _RETRY_FULL = problem(
 _WITH_BODY = (
     problem(400, "bad_request: it is not JSON, or ended early; body_too_complex: too many values"),
     problem(408, "body_too_slow: the body did not come in time"),
-    problem(413, "body_too_large: it is larger than FOREMAN_MAX_BODY"),
+    problem(
+        413,
+        "body_too_large: it is larger than FOREMAN_MAX_BODY, or than 64 KiB without `request`",
+    ),
 )
 _REPLAYED = ("Location", "X-Foreman-Job-Id", "Idempotent-Replayed", "Preference-Applied")
 _FILE = ("ETag", "Accept-Ranges", "Content-Length")

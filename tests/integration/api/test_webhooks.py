@@ -287,6 +287,15 @@ def test_a_secret_that_cannot_be_is_refused(
     assert store.sql("SELECT secrets FROM hooks") == [{"secrets": [SECRET]}]
 
 
+@pytest.mark.parametrize("path", ["/deliveries/replay", "/jobs/{id}/webhook/rotate"])
+def test_a_body_of_many_values_is_refused_before_any_is_built(caller: Caller, path: str) -> None:
+    path = path.format(id=with_hook(caller))
+
+    answer = caller.post(path, {"more": [[]] * 40_000})
+
+    assert problem_of(answer) == (413, "body_too_large", None)
+
+
 def test_a_job_without_a_hook_has_no_secret_to_change(caller: Caller) -> None:
     without = caller.post(f"/jobs/{caller.submit()}/webhook/rotate")
     unknown = caller.post("/jobs/01890000-0000-7000-8000-00000000dead/webhook/rotate")
