@@ -18,6 +18,8 @@ LOOK_LIMIT_S = 5.0
 # Empty input: load, and say for how long.
 EMBED, GENERATE = "/api/embed", "/api/generate"
 FOREVER = -1
+# What reading an answer raises that is no list of loaded models, whatever it is instead.
+_NOT_A_LIST = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
 def loaded_models(client: TargetClient) -> dict[str, Loaded]:
@@ -26,7 +28,7 @@ def loaded_models(client: TargetClient) -> dict[str, Loaded]:
     now = _time_there(head)
     try:
         entries = [_loaded(entry, now) for entry in json.loads(body)["models"]]
-    except (ValueError, KeyError, TypeError) as exc:
+    except _NOT_A_LIST as exc:
         raise TargetError(f"target {client.name} does not say what it has loaded") from exc
     return {entry.model: entry for entry in entries}
 

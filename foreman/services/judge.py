@@ -16,6 +16,8 @@ from foreman.adapters.catalog import Placement
 from foreman.adapters.target import TargetRequest
 from foreman.core import headers as header_rules
 from foreman.core.bodies import Look, read
+from foreman.core.go_json import fields
+from foreman.core.go_json import read as read_json
 from foreman.core.queues import canonical_name, is_cloud_name
 from foreman.core.reading.scan import Unreadable
 from foreman.errors import (
@@ -85,9 +87,8 @@ class Judge:
     def _check_has(self, model: str, found: Placement | None, target: str | None) -> None:
         catalog = self._runtime.catalog
         able = [name for name in catalog.reachable if target in (None, name)]
-        having = () if found is None else found.targets
         # A list that is older than a target's absence may be out of date: then the job waits.
-        if not able or (target in having if target else having):
+        if found is not None or not able:
             return
         words = self._ask(able[0], model)
         if words:
@@ -96,12 +97,12 @@ class Judge:
     def _ask(self, target: str, model: str) -> str:
         """The target's own words on a model that it does not have; "" when it has it after all."""
         request = TargetRequest("POST", "/api/show", body=json.dumps({"model": model}).encode())
-        with suppress(TargetError, ValueError, AttributeError):
+        with suppress(TargetError, ValueError):
             head, body = self._runtime.targets[target].fetch(request, silence_s=ASK_LIMIT_S)
             if head.status == 200:
                 self._runtime.catalog.expire()
                 return ""
-            words = json.loads(body).get("error")
+            words = fields(read_json(body)).get("error")
             if isinstance(words, str) and words:
                 return words
         return f"model '{model}' not found"

@@ -9,8 +9,9 @@ from contextlib import closing, contextmanager, suppress
 import pytest
 
 from foreman.adapters.catalog import Catalog
+from foreman.adapters.memory import loaded_models
 from foreman.adapters.target import FETCH_LIMIT_BYTES, TargetClient, TargetRequest
-from foreman.errors import AnswerTooLarge, TargetTimeout
+from foreman.errors import AnswerTooLarge, TargetError, TargetTimeout
 from foreman.parsing import TargetSpec
 
 ASKED = TargetRequest("GET", "/api/tags")
@@ -99,3 +100,26 @@ def test_a_target_with_an_endless_list_is_away() -> None:
         catalog.refresh()
 
     assert not catalog.is_reachable("gpu")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b'{"models":null}',
+        b'{"models":["m"]}',
+        b'{"models":[{"name":1,"size":1,"expires_at":"2026-01-01T00:00:00Z"}]}',
+        b'{"models":[{"name":"m","size":1e999,"expires_at":"2026-01-01T00:00:00Z"}]}',
+        b'{"models":' + b"[" * 100_000,
+    ],
+    ids=lambda body: body[:40].decode(),
+)
+def test_a_target_that_does_not_say_what_it_has_loaded_is_an_error_of_the_target(
+    body: bytes,
+) -> None:
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+
+    with target_that(answer) as client, pytest.raises(TargetError, match="does not say"):
+        loaded_models(client)

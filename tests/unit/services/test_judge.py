@@ -1,0 +1,29 @@
+"""Whether a model that a job names can be had, where a target's answer says little."""
+
+from contextlib import closing
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from foreman.adapters.catalog import Catalog
+from foreman.adapters.target import TargetClient
+from foreman.core.bodies import Look
+from foreman.parsing import TargetSpec
+from foreman.refusals import ModelNotFound
+from foreman.runtime import WebRuntime
+from foreman.services.judge import Judge
+from tests.fakes.scripted_target import FakeTarget, Reply
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"error":1}', b'{"error":' + b"[" * 100_000])
+def test_an_error_that_cannot_be_read_means_that_the_model_is_not_there(body: bytes) -> None:
+    with FakeTarget(lambda _: Reply(404, body)) as fake:
+        spec = TargetSpec(name="gpu", url=fake.url, slots=1)
+        with closing(TargetClient(spec, silence_s=20, connections=1)) as client:
+            catalog = Catalog({"gpu": client})
+            catalog.refresh()
+            runtime = cast(WebRuntime, SimpleNamespace(catalog=catalog, targets={"gpu": client}))
+
+            with pytest.raises(ModelNotFound, match="gpu: model 'other:latest' not found"):
+                Judge(runtime).model(Look("other", streams=False), None)
