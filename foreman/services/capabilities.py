@@ -12,7 +12,7 @@ from collections import OrderedDict
 from foreman.adapters.catalog import Placement
 from foreman.adapters.target import TargetRequest
 from foreman.core.embedding import Listed, embeds_by_show
-from foreman.core.go_json import fields
+from foreman.core.go_json import fields, read
 from foreman.errors import TargetError
 from foreman.runtime import WebRuntime
 
@@ -55,11 +55,13 @@ class Capabilities:
                 self._known.popitem(last=False)
 
     def _show(self, target: str, model: str) -> bool | None:
+        if not self._runtime.catalog.is_reachable(target):
+            return None  # a request never waits for a target that is known to be away
         asked = TargetRequest("POST", "/api/show", body=json.dumps({"model": model}).encode())
         try:
             head, body = self._runtime.targets[target].fetch(asked, silence_s=SHOW_LIMIT_S)
-            return embeds_by_show(fields(json.loads(body))) if head.status == 200 else None
-        except (TargetError, ValueError, RecursionError) as error:
+            return embeds_by_show(fields(read(body))) if head.status == 200 else None
+        except (TargetError, ValueError) as error:
             log.warning(
                 "capabilities not read",
                 extra={"target": target, "model": model, "error": str(error)},
