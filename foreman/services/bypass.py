@@ -90,9 +90,7 @@ class Bypass:
         """Ask a target; one that refuses the connection is passed over for another."""
         find = self._runtime.catalog.find
         found = find(self._model, on=self._wanted) if self._model else None
-        having = list(found.targets if found else [any_target(self._runtime)])
-        if self._wanted is not None:
-            having = [self._wanted]
+        having = list(found.targets) if found else [self._wanted or any_target(self._runtime)]
         while True:
             target = self._pick(having)
             try:

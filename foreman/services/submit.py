@@ -99,12 +99,9 @@ def place(runtime: WebRuntime, request: Request) -> Queued | Direct:
     found = runtime.catalog.find(model, on=pinned) if model else None
     if model is None or found is None:
         return Direct(pinned or any_target(runtime))
-    targets = found.targets if pinned is None else (pinned,)
     if looked.is_unload or found.is_remote:
-        return Direct(targets[0], needs_place=False)
-    if targets[0] not in found.targets:
-        return Direct(targets[0])
-    if runtime.live_targets.isdisjoint(targets):
+        return Direct(found.targets[0], needs_place=False)
+    if runtime.live_targets.isdisjoint(found.targets):
         raise NoLiveTarget
     num_ctx = runtime.settings.num_ctx
     sent = with_one_size(request.body, request.route.path, looked.places, num_ctx=num_ctx)
