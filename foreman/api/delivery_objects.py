@@ -77,7 +77,7 @@ class ReplayCount(Shown):
 class RotatedSecret(Shown):
     """The secret that signs for a job from now on, and how long the one before does beside it."""
 
-    webhook_secret: str
+    webhook_secret: Annotated[str, Field(repr=False)]
     overlap_seconds: float
 
 

@@ -122,7 +122,10 @@ class AcceptedObject(JobObject):
 
     webhook_secret: Annotated[
         str | None,
-        Field(description="Made for its webhook; shown only to this request and its repeats."),
+        Field(
+            description="Made for its webhook; shown only to this request and its repeats.",
+            repr=False,
+        ),
     ]
 
 
@@ -177,7 +180,10 @@ class BatchLine(Sparse):
     job_url: str | None = None
     webhook_secret: Annotated[
         str | None,
-        Field(description="Made for its webhook; shown only to this request and its repeats."),
+        Field(
+            description="Made for its webhook; shown only to this request and its repeats.",
+            repr=False,
+        ),
     ] = None
     error: Problem | None = None
     retry_after_s: Annotated[

@@ -99,7 +99,10 @@ class Sent(BaseModel):
 class Webhook(Sent):
     """Where to send the job's events, and which; Standard Webhooks 1.0.0."""
 
-    url: Annotated[str, Field(pattern=r"^[Hh][Tt][Tt][Pp][Ss]?://[^\x00-\x20]+$", max_length=2000)]
+    url: Annotated[
+        str,
+        Field(pattern=r"^[Hh][Tt][Tt][Pp][Ss]?://[^\x00-\x20]+$", max_length=2000, repr=False),
+    ]
     events: Annotated[
         list[
             Literal[
@@ -114,13 +117,13 @@ class Webhook(Sent):
         | None,
         Field(min_length=1, description="Left out: all of them."),
     ] = None
-    secret: Secret | None = None
+    secret: Annotated[Secret | None, Field(repr=False)] = None
 
 
 class RotateRequest(Sent):
     """A job's new secret, and how long the one before signs beside it."""
 
-    secret: Secret | None = None
+    secret: Annotated[Secret | None, Field(repr=False)] = None
     overlap_seconds: Annotated[
         float,
         Field(ge=0, le=YEAR_S, allow_inf_nan=False, description="0: the old one signs no more."),

@@ -44,7 +44,7 @@ class Ask:
     keeps_stream: bool = False
     client: str | None = None
     target: str | None = None
-    webhook_url: str | None = None
+    webhook_url: str | None = field(default=None, repr=False)  # its path or query may hold a token
     webhook_events: tuple[str, ...] | None = None
     webhook_secret: str | None = field(default=None, repr=False)
     key: str | None = None
