@@ -11,7 +11,7 @@ from foreman.core import headers as header_rules
 from foreman.core.frames import Head
 from foreman.core.go_json import items
 from foreman.core.queues import canonical_name
-from foreman.core.replies import CONTENT_TYPES, Framing, error_piece
+from foreman.core.replies import Framing, error_piece, stream_framing
 from foreman.core.surface import Route, dialect_of
 from foreman.errors import NoLiveTarget, RequestRefused, TargetError
 from foreman.runtime import WebRuntime
@@ -37,7 +37,7 @@ class Forwarding:
         check_final(head, self._target)
         head = Head(head.status, header_rules.of_target(head.headers))
         headers = [*head.headers, (header_rules.TARGET, self._target)]
-        return Answer(head.status, headers, self._body(_framing(head)))
+        return Answer(head.status, headers, self._body(stream_framing(head)))
 
     def _body(self, framing: Framing | None) -> Iterator[bytes]:
         last = b""
@@ -57,14 +57,6 @@ class Forwarding:
 
     def close(self) -> None:
         self._call.close()
-
-
-def _framing(head: Head) -> Framing | None:
-    """How the pieces of a stream are cut; None for an answer whose end cannot tell an error."""
-    kind = (header_rules.find(head.headers, "content-type") or "").partition(";")[0].strip().lower()
-    is_stream = header_rules.find(head.headers, "content-length") is None
-    framings = (Framing.LINES, Framing.EVENTS)
-    return next((each for each in framings if is_stream and kind == CONTENT_TYPES[each]), None)
 
 
 def target_for(runtime: WebRuntime, model: str) -> str:
