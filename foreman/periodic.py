@@ -37,7 +37,7 @@ class PeriodicTasks:
     def run(self, name: str, every_s: Period, task: Callable[[], object]) -> None:
         """The same on the caller's thread; returns once the tasks are stopped."""
         while not self.stopping.is_set():
-            has_succeeded = _succeeds(name, task)
+            has_succeeded = succeeds(name, task)
             pause_s = every_s() if callable(every_s) else every_s
             self.stopping.wait(pause_s if has_succeeded else max(pause_s, RETRY_AFTER_S))
 
@@ -53,7 +53,8 @@ class PeriodicTasks:
         return not late
 
 
-def _succeeds(name: str, task: Callable[[], object]) -> bool:
+def succeeds(name: str, task: Callable[[], object]) -> bool:
+    """Run a task once; a failure is logged, and whoever calls this tries again later."""
     try:
         task()
     except DatabaseUnavailable as error:

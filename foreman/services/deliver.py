@@ -15,7 +15,7 @@ from foreman.adapters.webhook import EXCHANGE_LIMIT_S, WebhookClient
 from foreman.config import Settings
 from foreman.core.lanes import Lanes
 from foreman.core.webhooks import judge, signed_headers
-from foreman.errors import DatabaseUnavailable
+from foreman.periodic import succeeds
 from foreman.store.db import Database
 from foreman.store.sealing import Seal
 from foreman.store.sending import Due, Tried, claim_due, put_off, record_attempts
@@ -120,15 +120,7 @@ class Pump:
         return self._lanes.count
 
     def _try_turn(self, *, has_room: bool = True) -> bool:
-        try:
-            self.turn(has_room=has_room)
-        except DatabaseUnavailable as error:
-            log.warning("put off", extra={"duty": "deliver", "error": str(error)})
-        except Exception:  # the outermost loop: the next turn may do better
-            log.exception("failed", extra={"duty": "deliver"})
-        else:
-            return True
-        return False
+        return succeeds("deliver", lambda: self.turn(has_room=has_room))
 
     def _gather(self, idle_s: float) -> None:
         """Take all that is back; when nothing is, wait for the first."""
