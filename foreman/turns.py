@@ -8,6 +8,7 @@ import time
 from collections.abc import Generator
 from typing import TypeVar
 
+from foreman.core.steps import finished
 from foreman.errors import ServerBusy
 
 T = TypeVar("T")
@@ -28,20 +29,14 @@ class Turns:
     def run(self, steps: Generator[None, None, T], size_bytes: int) -> T:
         """The end of these steps; ServerBusy when too many large bodies are being read."""
         if size_bytes <= SMALL_BYTES:
-            return _run(steps)
+            return finished(steps, _give_turn)
         if not self._places.acquire(timeout=self._wait_s):
             raise ServerBusy("server busy, please try again: too many large requests at once")
         try:
-            return _run(steps)
+            return finished(steps, _give_turn)
         finally:
             self._places.release()
 
 
-def _run(steps: Generator[None, None, T]) -> T:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            value: T = end.value
-            return value
-        time.sleep(0)  # under gevent: the others' turn
+def _give_turn() -> None:
+    time.sleep(0)  # under gevent: everybody else's turn

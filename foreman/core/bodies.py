@@ -18,6 +18,7 @@ from foreman.core.reading.packed import unpacked
 from foreman.core.reading.scan import NotJson, Unreadable
 from foreman.core.reading.values import duration_of, text_of
 from foreman.core.reading.walk import Note, Places, Walk
+from foreman.core.steps import finished
 from foreman.errors import BodyTooComplex
 
 T = TypeVar("T")
@@ -84,16 +85,6 @@ def look(body: bytes, endpoint: str, **headers: str) -> Look | None:
         return finished(read(body, endpoint, **headers))
     except Unreadable:
         return None
-
-
-def finished(reading: Reading[T]) -> T:
-    """Run a reading to its end at once, where nobody else has to wait for it."""
-    while True:
-        try:
-            next(reading)
-        except StopIteration as end:
-            value: T = end.value
-            return value
 
 
 def named_model(body: bytes) -> Reading[str]:

@@ -7,11 +7,12 @@ the values of `stream` and `stream_options` change, in their places.
 
 from dataclasses import dataclass
 
-from foreman.core.bodies import find_places, finished
+from foreman.core.bodies import find_places
 from foreman.core.reading import tables
 from foreman.core.reading.scan import Unreadable
 from foreman.core.reading.walk import Note, Places
 from foreman.core.splice import Splice, new_member, parts_of, spliced
+from foreman.core.steps import finished
 from foreman.errors import RequestRefused
 
 _STREAMS = frozenset(

@@ -5,11 +5,11 @@ runtime: `room`, `queues`, `leased` and `prospect`.
 """
 
 import time
-from collections.abc import Collection, Generator
-from typing import TypeVar
+from collections.abc import Collection
 
 from foreman.config import Settings
 from foreman.core.drain import Rules
+from foreman.core.steps import finished
 from foreman.runtime import WebRuntime
 from foreman.services.prospects import prospects
 from foreman.store.queue_rows import read_queues
@@ -18,8 +18,6 @@ from foreman.store.targets import read_targets
 # How long a computation may keep the event loop, and how long it then leaves it to others.
 PIECE_S = 0.005
 PAUSE_S = 0.005
-
-T = TypeVar("T")
 
 
 def read_facts(runtime: WebRuntime) -> None:
@@ -40,24 +38,30 @@ def look_ahead(runtime: WebRuntime) -> float:
         found = runtime.catalog.look_up(model)
         return found.targets if found else ()
 
+    pieces = _Pieces()
     work = prospects(runtime.queues, rules_of(runtime.settings), having)
-    runtime.prospect, took_s = _in_pieces(work)
-    return took_s
+    runtime.prospect = finished(work, pieces.pause)
+    return pieces.took_s
 
 
-def _in_pieces(work: Generator[None, None, T]) -> tuple[T, float]:
-    """The result of `work` and the seconds that it took, without the pauses."""
-    total_s, began_at = 0.0, time.perf_counter()
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            return end.value, total_s + time.perf_counter() - began_at
-        took_s = time.perf_counter() - began_at
-        if took_s >= PIECE_S:
-            total_s += took_s
+class _Pieces:
+    """The pieces of a computation, with a pause between two of them."""
+
+    def __init__(self) -> None:
+        self._ended_s = 0.0
+        self._began_at = time.perf_counter()
+
+    @property
+    def took_s(self) -> float:
+        """What all pieces took, without the pauses."""
+        return self._ended_s + time.perf_counter() - self._began_at
+
+    def pause(self) -> None:
+        """Pause when the piece has been long enough."""
+        took_s = self.took_s
+        if took_s - self._ended_s >= PIECE_S:
             time.sleep(PAUSE_S)
-            began_at = time.perf_counter()
+            self._ended_s, self._began_at = took_s, time.perf_counter()
 
 
 def rules_of(settings: Settings) -> Rules:

@@ -31,7 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "config": {"errors", "parsing", "connection_settings", "core"},
     "logs": set(),
     "ids": set(),
-    "turns": {"errors"},
+    "turns": {"errors", "core"},
     "core": {"errors", "refusals"},
     "front": {"errors", "refusals"},
     "simulation": LOWEST,

@@ -8,9 +8,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from foreman.core import bodies
-from foreman.core.bodies import Look, finished, look
+from foreman.core.bodies import Look, look
 from foreman.core.reading import tables
 from foreman.core.reading.kinds import folded
+from foreman.core.steps import finished
 from foreman.errors import RequestRefused
 
 CHAT, GENERATE, V1_CHAT = "/api/chat", "/api/generate", "/v1/chat/completions"

@@ -8,10 +8,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from foreman.core import reshape
-from foreman.core.bodies import find_places, finished
+from foreman.core.bodies import find_places
 from foreman.core.reading.kinds import folded
 from foreman.core.reading.scan import Unreadable
 from foreman.core.reading.tables import CHAT
+from foreman.core.steps import finished
 
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text() | st.floats(-1e9, 1e9),

@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foreman.core import reshape
-from foreman.core.bodies import find_places, finished, look
+from foreman.core.bodies import find_places, look
 from foreman.core.reading.kinds import folded
 from foreman.core.reading.scan import Unreadable
 from foreman.core.reading.tables import CHAT
 from foreman.core.reading.tables import GENERATE as GENERATE_TABLE
 from foreman.core.reshape import kept_loaded, unloading
+from foreman.core.steps import finished
 
 MIB = 1024 * 1024
 GENERATE, MODEL = "/api/generate", b'"model":"m",'
