@@ -116,7 +116,7 @@ def redeliver(client: Client, args: argparse.Namespace) -> None:
 
 
 def replay(client: Client, args: argparse.Namespace) -> int | None:
-    """Send all deliveries of a time once more; says first how many there are, and asks."""
+    """Send the deliveries of a time span again; shows how many there are and asks first."""
     until = args.until or datetime.now(UTC).isoformat()
     count = client.count_replay(args.since, until=until, state=args.state)
     print(f"{count} deliveries to send again", file=sys.stderr)
@@ -289,9 +289,9 @@ _DELIVERIES: dict[str, _Verb] = {
         replay,
         [
             _argument("--since", required=True, metavar="TIME", help="2026-01-31T00:00:00Z"),
-            _argument("--until", metavar="TIME", help="before then (now)"),
+            _argument("--until", metavar="TIME", help="the end of the time span; default: now"),
             _argument("--state", help="only those in this state, such as failed"),
-            _argument("--dry-run", action="store_true", help="count them only"),
+            _argument("--dry-run", action="store_true", help="only count them"),
             _argument("--yes", action="store_true", help="do not ask"),
         ],
     ),

@@ -204,7 +204,7 @@ class Sender:
             return gathered
 
     def _lose(self, gathered: Gathered) -> None:
-        """Frames of these runs are lost: they end here, and do not generate for nobody."""
+        """Frames of these runs are lost: they end here instead of generating for nobody."""
         with self._changed:
             for outgoing in gathered:
                 outgoing.is_lost = True

@@ -59,7 +59,7 @@ class _WholeLines:
     def readline(self, limit: int = -1) -> bytes:
         self._left -= 1
         if self._left < 0:
-            raise MalformedAnswer("its head does not end")
+            raise MalformedAnswer("the head has too many lines")
         line = self._source.readline(limit)
         is_cut = not line.endswith(b"\n") and (limit < 0 or len(line) < limit)
         if is_cut and (line or self._has_begun):
@@ -115,7 +115,7 @@ class Chunks(io.BufferedIOBase):
         if len(self._buffer) < 2:
             return False
         if self._buffer[:2] != b"\r\n":
-            raise MalformedAnswer("a chunk is longer than its size")
+            raise MalformedAnswer("a chunk is longer than announced")
         del self._buffer[:2]
         self._left = 0
         return True
@@ -129,7 +129,7 @@ class Chunks(io.BufferedIOBase):
         line = bytes(self._buffer[: end + 1])
         found = _SIZE.fullmatch(line)
         if found is None or len(line) > SIZE_LINE_LIMIT:
-            raise MalformedAnswer(f"a chunk's size is {line[:40]!r}")
+            raise MalformedAnswer(f"invalid chunk size {line[:40]!r}")
         size = int(found[1], 16)
         if size == 0:
             return self._end_body(end + 1)

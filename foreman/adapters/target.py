@@ -100,7 +100,9 @@ class TargetClient:
             out_of_time.cancel()
             call.close()
         if call.is_aborted:  # an answer without a length has ended then, too
-            raise TargetTimeout(f"target {self.name} gave no whole answer in {limit_s:g} s")
+            raise TargetTimeout(
+                f"target {self.name} did not answer completely within {limit_s:g} s"
+            )
         return head, body
 
     def close(self) -> None:
@@ -208,7 +210,7 @@ class Call:
         if isinstance(exc, timeouts) or isinstance(reason, timeouts):
             return TargetTimeout(f"target {name} was silent for {self._limit_s:g} s")
         if isinstance(reason, HTTPException) and not isinstance(reason, _CUTS):
-            return AnswerUnreadable(f"target {name} sent an answer that is not HTTP: {reason}")
+            return AnswerUnreadable(f"target {name} sent an invalid HTTP answer: {reason}")
         return TargetCut(f"target {name} closed the connection before its answer was whole")
 
 

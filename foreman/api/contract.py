@@ -212,7 +212,7 @@ DELIVERIES = (
         body=payloads.ReplayRequest,
         answers=(
             Answer(202, "They are due now", delivery_objects.Replayed),
-            Answer(200, "With `dry_run`: how many would be", delivery_objects.ReplayCount),
+            Answer(200, "With `dry_run`: how many would be sent", delivery_objects.ReplayCount),
             *_WITH_BODY,
             problem(422, "invalid: a field or parameter is unknown or wrong"),
         ),

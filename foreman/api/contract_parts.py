@@ -14,7 +14,7 @@ ANY = "*/*"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One status: its body (None: not told, or none at all), its headers of note."""
+    """One status: its body (None: unspecified or empty), its headers of note."""
 
     status: int
     meaning: str

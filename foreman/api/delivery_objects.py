@@ -36,7 +36,7 @@ class DeliveryObject(Shown):
     seq: int
     type: str
     url: Annotated[
-        str, Field(description="With `…` for its query, unless FOREMAN_ALLOW_ADMIN is 1.")
+        str, Field(description="Its query is shown as `…` unless FOREMAN_ALLOW_ADMIN is 1.")
     ]
     state: DeliveryState
     next_at: Annotated[AwareDatetime | None, Field(description="When it is due, while pending.")]

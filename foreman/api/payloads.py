@@ -167,7 +167,7 @@ class ReplayRequest(Sent):
     ] = None
     after: Annotated[Text | None, Field(description="`next` of the call before.")] = None
     dry_run: Annotated[
-        bool, Field(description="Count all of them, behind `after`, and send none.")
+        bool, Field(description="Only count the deliveries that would be sent; send none.")
     ] = False
 
 

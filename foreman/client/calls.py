@@ -191,7 +191,7 @@ class Client:
         return count
 
     def replay(self, since: str, *, until: str, state: str | None = None) -> Iterator[int]:
-        """Send the deliveries of a time once more; yields how many each call has scheduled.
+        """Send the deliveries of a time span again; yields how many each call has scheduled.
 
         Times are ISO 8601 with a zone.
         """

@@ -106,7 +106,7 @@ def find_places(body: bytes, table: Kind) -> Reading[Places]:
         exc.field = exc.field or walk.field
         raise
     if not body.startswith(b"{", walk.start):  # a null is no error to Go, but no request either
-        raise NotJson("the body is no object")
+        raise NotJson("the body is not an object")
     return Places(walk.start, walk.is_empty, tuple(walk.notes))
 
 

@@ -68,5 +68,5 @@ def _choice(given: dict[str, str], name: str, choices: Mapping[str, bool], defau
 
 def _files(given: Mapping[str, str]) -> dict[str, str]:
     if unknown := given.keys() - _FILES.keys():
-        raise ValueError(f"there is no parameter {min(unknown)}")
+        raise ValueError(f"unknown parameter {min(unknown)}")
     return {_FILES[name]: value for name, value in given.items()}

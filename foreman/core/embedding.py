@@ -34,9 +34,9 @@ def embeds_by_show(answer: Mapping[str, object]) -> bool:
     Before 0.6.4 it names no capabilities. They come from the model's file: a model for embeddings
     says there how to pool its vectors.
     """
-    told = _embeds(answer.get("capabilities"))
-    if told is not None:
-        return told
+    embeds = _embeds(answer.get("capabilities"))
+    if embeds is not None:
+        return embeds
     return any(name.endswith(".pooling_type") for name in fields(answer.get("model_info")))
 
 

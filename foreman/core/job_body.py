@@ -38,7 +38,7 @@ def split_job(body: bytes) -> Generator[None, None, JobBody]:
         is_inside = walk.field == REQUEST and walk.at < len(body)
         raise NotJson(str(exc), field=REQUEST if is_inside else "") from exc
     if walk.at < len(body):
-        raise NotJson(f"something follows the JSON value at byte {walk.at}")
+        raise NotJson(f"unexpected data after the JSON value at byte {walk.at}")
     splices = [
         Splice(note.start, note.end, b"{}" if note.first == "{" else b"0") for note in walk.notes
     ]

@@ -41,10 +41,10 @@ class _Waiting:
         was_silent = self.silent.pop(connection, connection) is None
         return self.idle.pop(connection, connection) is None or was_silent
 
-    def oldest(self, *, besides: Connection) -> Connection | None:
-        """The first one to close; `besides` is the newest of the silent ones."""
-        silent = next(iter(self.silent), besides)
-        return silent if silent is not besides else next(iter(self.idle), None)
+    def oldest(self, *, newest: Connection) -> Connection | None:
+        """The first one to close; `newest` is the last of the silent ones, and stays open."""
+        silent = next(iter(self.silent), newest)
+        return silent if silent is not newest else next(iter(self.idle), None)
 
 
 @dataclass(slots=True)
@@ -78,7 +78,7 @@ class Connections:
             (of_address, self._limits.per_address),
             (self._all, self._limits.connections),
         ):
-            oldest = group.waiting.oldest(besides=connection) if group.size > limit else None
+            oldest = group.waiting.oldest(newest=connection) if group.size > limit else None
             if oldest is not None:
                 self.remove(oldest)
                 _evict(oldest)

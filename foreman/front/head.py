@@ -29,7 +29,7 @@ class HeadBuffer:
 
     @property
     def has_begun(self) -> bool:
-        """Whether anything has arrived besides empty lines."""
+        """Whether anything other than empty lines has arrived."""
         return bytes(self._received[:2]) not in (b"", b"\r")
 
     def feed(self, piece: bytes) -> bool:

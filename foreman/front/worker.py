@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 HEALTH = ("/healthz", "/readyz")
 # As many connections wait as requests run, and then some.
 CONNECTIONS, REQUESTS = 4096, 2000
-# For targets, database, broker and log; beside one more for each request, to its target.
+# For targets, database, broker and log. Each request needs one more, to its target.
 OTHER_FILES = 256
 # Connections beyond the limit: while all are busy, somebody may ask for the health.
 SPARE = 64

@@ -34,7 +34,7 @@ class Run:
         self.sink = sink
         self.started_at = time.monotonic()
         self.received_bytes = 0
-        self.unloads_after = False  # what was sent lets the target unload the model behind it
+        self.unloads_after = False  # what was sent lets the target unload the model afterwards
         self.stopped_by: ForemanError | None = None
         self._woken = threading.Event()
 

@@ -62,7 +62,7 @@ def _explained(error: BaseException) -> str:
                 " with ?ssl_ca_certs= or in SSL_CERT_FILE, or add ?ssl_cert_reqs=none"
             )
         if isinstance(each, ssl.SSLError):
-            return f"no TLS came about: {each.reason}"
+            return f"the TLS handshake failed: {each.reason}"
     return str(error) or type(error).__name__
 
 

@@ -51,8 +51,8 @@ def tls_options(url: str) -> dict[str, str]:
     default_mode = libpq["sslmode"]
     if "sslmode" in parts.query or default_mode.val != default_mode.compiled:
         return {}
-    told = parts.query.get("host") or parts.host or (libpq["host"].val or b"").decode()
-    hosts = [told] if isinstance(told, str) else told
+    given = parts.query.get("host") or parts.host or (libpq["host"].val or b"").decode()
+    hosts = [given] if isinstance(given, str) else given
     is_local = all(_is_local(host) for each in hosts for host in each.split(","))
     return {} if is_local else {"sslmode": "require"}
 

@@ -75,7 +75,7 @@ class DeliveryRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
-    """Which deliveries to replay: those of [since, until), behind `after` only."""
+    """Which deliveries to replay: those of [since, until), and only those after `after`."""
 
     since: datetime
     until: datetime

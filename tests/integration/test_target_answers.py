@@ -110,7 +110,7 @@ def test_a_length_that_is_no_number_is_the_targets_fault_and_no_defect(
     answer = stack.post(path, chat(stream=False, max_tokens=5))
 
     assert answer.status == 502
-    assert "not HTTP" in str(json.loads(answer.body)["error"])
+    assert "invalid HTTP" in str(json.loads(answer.body)["error"])
     assert last_job(stack)["error_code"] == "answer_unreadable"
     assert not [line for line in stack.log_of("worker1") if "defect" in line]
 
@@ -123,7 +123,7 @@ def test_a_length_that_is_no_number_is_a_502_on_the_direct_way_too(
     answer = stack.post("/api/chat", chat("nobody-knows-it"))
 
     assert answer.status == 502
-    assert "not HTTP" in json.loads(answer.body)["error"]
+    assert "invalid HTTP" in json.loads(answer.body)["error"]
 
 
 def test_an_answer_of_one_value_that_is_cut_is_asked_for_again_unseen(

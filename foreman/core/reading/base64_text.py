@@ -29,10 +29,10 @@ def base64_text(scan: Scan) -> Steps:
         elif character not in ("", "\n", "\r"):
             symbols = 1
         if symbols and padding:
-            raise WrongType("a base64 text goes on after its end")
+            raise WrongType("base64 data continues after its padding")
         count += symbols
     if padding > 2 or (count + padding) % 4 or (padding and count % 4 == 0):
-        raise WrongType("a base64 text is not whole")
+        raise WrongType("base64 data is incomplete")
 
 
 def _other(scan: Scan) -> str:
@@ -43,7 +43,7 @@ def _other(scan: Scan) -> str:
         return chr(mark)
     escape = _ESCAPE.match(scan.data, scan.at, scan.at + 6)
     if escape is None:
-        raise WrongType("a text is not base64")
+        raise WrongType("a string is not valid base64")
     scan.at = escape.end()
     if escape[1]:
         return _NO_SYMBOL[escape[1].decode()]
@@ -51,5 +51,5 @@ def _other(scan: Scan) -> str:
     if character == '"' or not (
         character.isascii() and (character.isalnum() or character in "+/=\r\n")
     ):
-        raise WrongType("a text is not base64")
+        raise WrongType("a string is not valid base64")
     return character

@@ -31,7 +31,7 @@ def form_value(body: bytes, content_type: str, query: str, name: str) -> Generat
     kind, params = media_type(content_type)
     boundary = params.get("boundary", "").encode("latin-1", errors="replace")
     if kind != "multipart/form-data" or not 0 < len(boundary) < _LINE_LIMIT_BYTES // 2:
-        raise Unreadable("the body is no form")
+        raise Unreadable("the body is not a multipart form")
     found = [value for key, value in _parameters(query) if key == name]
     form = _Form(body, b"--" + boundary)
     for _ in range(PARTS_LIMIT):
@@ -63,7 +63,7 @@ def _is_encoded(header: re.Match[bytes]) -> bool:
 def _parameters(query: str) -> Iterator[tuple[str, str]]:
     for pair in query.split("&"):
         if _BAD_ESCAPE.search(pair):
-            raise Unreadable("the query is not encoded as it must be")
+            raise Unreadable("the query is not encoded correctly")
         key, _, value = pair.partition("=")
         yield unquote_plus(key), unquote_plus(value)
 
@@ -118,10 +118,10 @@ class _Form:
                 if rest == self._line_end:
                     return True
             if not line.endswith(b"\n") or is_separated:
-                raise Unreadable("the form is cut short")
+                raise Unreadable("the form is incomplete")
             if self._has_begun:
                 if line != self._line_end:
-                    raise Unreadable("a part of the form does not end as it must")
+                    raise Unreadable("a part of the form is not terminated correctly")
                 is_separated = True
             lines += 1
             if lines % STEP_TOKENS == 0:
@@ -149,7 +149,7 @@ class _Form:
             found = _HEADER.fullmatch(header)
             # A header in several lines, or content that is encoded, is left to the target.
             if found is None or _is_encoded(found):
-                raise Unreadable("a part of the form has a header that is not read here")
+                raise Unreadable("a part of the form has an unsupported header")
             if found[1].lower() == b"content-disposition" and not disposition:
                 disposition = found[2].decode("utf-8", errors="replace")
             if self._at - began > HEADERS_LIMIT_BYTES:
@@ -165,7 +165,7 @@ class _Form:
             limit = self._at + STEP_BYTES + len(wanted)
             found = self._body.find(wanted, self._at, limit)
             if found < 0 and limit >= len(self._body):
-                raise Unreadable("the form is cut short")
+                raise Unreadable("the form is incomplete")
             if found >= 0 and self._is_boundary(found + len(self._line_end)):
                 self._at = found
                 return found

@@ -38,7 +38,7 @@ def media_type(text: str) -> tuple[str, dict[str, str]]:
             raise BadMediaType("a header has a parameter that cannot be read")
         name, value = found[1].lower(), found[2] or _ESCAPED.sub(r"\1", found[3] or "")
         if "*" in name:
-            raise Unreadable("a header has a parameter in a form that is not read")
+            raise Unreadable("a header has a parameter in an unsupported form")
         if params.setdefault(name, value) != value:
             raise BadMediaType("a header has a parameter twice")
         at = found.end()

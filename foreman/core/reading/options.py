@@ -43,4 +43,4 @@ def _value(name: str, first: str, raw: bytes) -> object:
         return float_of(raw)
     if name in STRINGS_OPTIONS and _STRINGS.fullmatch(raw):
         return raw
-    raise Unreadable(f'option "{name}" is not of the type that Ollama reads', field="options")
+    raise Unreadable(f'option "{name}" has a type that Ollama does not accept', field="options")

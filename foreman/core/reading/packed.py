@@ -51,5 +51,5 @@ def unpacked(body: bytes) -> Generator[None, None, bytes]:
         raise Unreadable("the body is not zstd") from exc
     whole = b"".join(pieces)
     if not whole.endswith(_MARK):
-        raise Unreadable("the packed body is cut short")
+        raise Unreadable("the compressed body is incomplete")
     return whole.removesuffix(_MARK)

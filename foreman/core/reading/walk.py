@@ -240,7 +240,7 @@ class Walk(Scan):
 
     def _wrong(self) -> WrongType:
         name = self.field[:100]
-        return WrongType(f"{name} is not of the type that Ollama reads", field=name)
+        return WrongType(f"{name} has a type that Ollama does not accept", field=name)
 
 
 def _is_unicode(raw: bytes, *, is_whole: bool) -> bool:

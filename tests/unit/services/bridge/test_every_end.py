@@ -213,6 +213,6 @@ def test_a_head_that_cannot_be_read_is_a_502_and_no_defect(
     )
 
     assert seen.status == (200 if waits else 502)
-    assert b"not HTTP" in seen.body
+    assert b"invalid HTTP" in seen.body
     assert seen.failure is not None
     assert seen.failure.code == "answer_unreadable"
