@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 from flask import Flask, Response, request
 
-from foreman.api.hosts import HostNames
+from foreman.api.hosts import NAME_LIMIT, HostNames
 from foreman.core import headers as header_rules
 from foreman.errors import OriginRefused
 
@@ -55,11 +55,14 @@ _MAX_AGE_S = 12 * 3600
 
 def install(app: Flask, origins: Sequence[str], names: HostNames) -> None:
     """Check the Origin before every request and allow it after."""
-    allowed = re.compile("|".join(_pattern(origin) for origin in (*_ALWAYS, *origins)))
+    pattern = re.compile("|".join(_pattern(origin) for origin in (*_ALWAYS, *origins)))
+
+    def is_allowed(origin: str) -> bool:
+        return 0 < len(origin) <= NAME_LIMIT and pattern.fullmatch(origin) is not None
 
     def check() -> Response | None:
         origin = request.headers.get("Origin", "")
-        if origin and allowed.fullmatch(origin):
+        if is_allowed(origin):
             return _preflight() if request.method == "OPTIONS" else None
         if origin and not _is_own(origin, names):
             raise OriginRefused
@@ -69,7 +72,7 @@ def install(app: Flask, origins: Sequence[str], names: HostNames) -> None:
 
     def allow(response: Response) -> Response:
         origin = request.headers.get("Origin", "")
-        if origin and allowed.fullmatch(origin):
+        if is_allowed(origin):
             response.headers["Access-Control-Allow-Origin"] = origin
             response.headers["Access-Control-Expose-Headers"] = ", ".join(_EXPOSED)
             response.headers.add("Vary", "Origin")

@@ -25,6 +25,8 @@ from foreman.errors import HostRefused
 
 _LOCAL_NAME = re.compile(r"(.+\.)?localhost|.+\.(local|internal)")
 _PORT = re.compile(r":\d*\Z")
+# No name is longer. A header may be, and a pattern with several * takes the square of its length.
+NAME_LIMIT = 300
 
 
 class HostNames:
@@ -52,6 +54,8 @@ class HostNames:
         # HTTP/1.0 need not name one; a browser always does.
         if name == "":
             return True
+        if len(name) > NAME_LIMIT:
+            return False
         if self._has_names:
             return _is_loopback(name) or self._names.fullmatch(name) is not None
         return name == self._machine or _is_local(name)

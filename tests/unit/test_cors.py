@@ -60,6 +60,7 @@ AS_OLLAMA = [
     ("vscode-webview://a", 200, "vscode-webview://a"),
     ("chrome-extension://abc", 403, None),
     ("capacitor://localhost", 403, None),
+    (f"app://{'x' * 300}", 403, None),  # no Origin is so long; Ollama would search through it
 ]
 
 

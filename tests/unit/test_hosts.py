@@ -1,6 +1,7 @@
 """Names that foreman answers to, and which of them vouch for an Origin."""
 
 import socket
+import time
 
 import pytest
 from flask import Flask
@@ -103,3 +104,13 @@ def test_a_name_that_is_checked_vouches_for_itself() -> None:
     assert hosts.HostNames("0.0.0.0", NAMES).vouches_for("foreman.example:443")
     assert hosts.HostNames("127.0.0.1").vouches_for("box.local:11435")
     assert not hosts.HostNames("127.0.0.1").vouches_for("evil.example")
+
+
+def test_a_name_that_is_too_long_for_one_is_refused_without_a_search() -> None:
+    names = hosts.HostNames("0.0.0.0", ["*.a.*.b.*.c"])
+    assert names.allows("x.a.y.b.z.c")
+    began_s = time.process_time()
+
+    assert not names.allows("x.a.b" * 12_000)
+
+    assert time.process_time() - began_s < 0.1  # the search would take a second and more
