@@ -36,7 +36,7 @@ class Reply:
 Script = Callable[[Asked], Reply]
 
 
-class FakeTarget:
+class ScriptedTarget:
     """Serves between `with` and its end; answers lists, loads and what `script` is asked."""
 
     def __init__(self, script: Script, *, models: list[dict[str, Any]] | None = None) -> None:
@@ -61,7 +61,7 @@ class FakeTarget:
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
-    def __enter__(self) -> "FakeTarget":
+    def __enter__(self) -> "ScriptedTarget":
         self._thread.start()
         return self
 

@@ -3,7 +3,7 @@
 import socket
 from collections.abc import Callable
 
-from tests.fakes.scripted_target import Asked, FakeTarget, Reply
+from tests.fakes.scripted_target import Asked, Reply, ScriptedTarget
 from tests.servers import PostgresServer
 from tests.spellings import ADMIN_SPELLINGS
 from tests.stack import WebAlone
@@ -27,7 +27,7 @@ def test_no_spelling_of_an_admin_route_reaches_a_target(
         return Reply()
 
     with (
-        FakeTarget(note) as fake,
+        ScriptedTarget(note) as fake,
         WebAlone(
             database_url=postgres.create_database(template_url),
             broker_url=new_broker_url("redis"),

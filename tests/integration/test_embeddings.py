@@ -9,7 +9,7 @@ import zstandard
 
 from foreman.simulation.process import SimulationProcess
 from tests.client import Background, hold, stream
-from tests.fakes.scripted_target import Asked, FakeTarget, Reply
+from tests.fakes.scripted_target import Asked, Reply, ScriptedTarget
 from tests.integration.conftest import NewOllama, NewStack
 from tests.servers import PostgresServer
 from tests.stack import Stack, wait_for
@@ -140,14 +140,14 @@ def _old_ollama(asked: Asked) -> Reply:
 
 
 @pytest.fixture(scope="module")
-def old() -> Iterator[FakeTarget]:
-    with FakeTarget(_old_ollama, models=OLD_MODELS) as fake:
+def old() -> Iterator[ScriptedTarget]:
+    with ScriptedTarget(_old_ollama, models=OLD_MODELS) as fake:
         yield fake
 
 
 @pytest.fixture(scope="module")
 def old_stack(
-    old: FakeTarget,
+    old: ScriptedTarget,
     postgres: PostgresServer,
     template_url: str,
     new_broker_url: Callable[[str], str],
@@ -174,7 +174,7 @@ def test_a_target_that_lists_no_capabilities_is_asked_for_those_of_the_model(
     assert ("X-Foreman-Job-Id" in answer.headers) is is_job
 
 
-def test_a_target_is_asked_once_for_each_digest(old_stack: Stack, old: FakeTarget) -> None:
+def test_a_target_is_asked_once_for_each_digest(old_stack: Stack, old: ScriptedTarget) -> None:
     old_stack.post("/api/embed", {"model": "vectors", "input": "x"})
     old.asked.clear()
 

@@ -16,7 +16,7 @@ import redis
 
 from foreman.simulation.process import SimulationProcess
 from tests.client import LIMIT_S, chat, stream
-from tests.fakes.target import ScriptedTarget, chunked, head
+from tests.fakes.raw_target import RawTarget, chunked, head
 from tests.integration.conftest import NewStack
 from tests.servers import ValkeyServer
 from tests.stack import Stack, wait_for
@@ -64,19 +64,19 @@ def asks(name: str) -> dict[str, object]:
 
 
 @pytest.fixture
-def target() -> Iterator[ScriptedTarget]:
+def target() -> Iterator[RawTarget]:
     with ExitStack() as running:
         behind = running.enter_context(SimulationProcess(load_s=0.1, slots=2))
-        scripted = running.enter_context(ScriptedTarget(behind.url))
+        scripted = running.enter_context(RawTarget(behind.url))
         scripted.script = script
         yield scripted
 
 
-def new_stack_of(new_stack: NewStack, target: ScriptedTarget, **settings: str) -> Stack:
+def new_stack_of(new_stack: NewStack, target: RawTarget, **settings: str) -> Stack:
     return new_stack(targets=f"gpu={target.url}?slots={CLIENTS + 1}", settings=settings)
 
 
-def note_hang_up(target: ScriptedTarget) -> threading.Event:
+def note_hang_up(target: RawTarget) -> threading.Event:
     """Set once foreman hangs up on a generation."""
     has_hung_up = threading.Event()
 
@@ -118,7 +118,7 @@ def subscribers_watched(valkey: ValkeyServer | None) -> Iterator[list[int]]:
 
 
 def test_clients_that_read_20_mb_lines_at_full_speed_get_every_byte_and_disturb_nobody(
-    new_stack: NewStack, target: ScriptedTarget, broker_url: str, request: pytest.FixtureRequest
+    new_stack: NewStack, target: RawTarget, broker_url: str, request: pytest.FixtureRequest
 ) -> None:
     stack = new_stack_of(new_stack, target)
     is_redis = broker_url.startswith("redis")
@@ -151,7 +151,7 @@ def test_clients_that_read_20_mb_lines_at_full_speed_get_every_byte_and_disturb_
 
 
 def test_a_client_that_reads_slowly_is_waited_for_and_not_cut_off(
-    new_stack: NewStack, target: ScriptedTarget
+    new_stack: NewStack, target: RawTarget
 ) -> None:
     # The whole takes longer than the client's limit, and foreman pauses longer than a target may
     # be silent: neither counts.
@@ -182,7 +182,7 @@ def test_a_client_that_reads_slowly_is_waited_for_and_not_cut_off(
 
 
 def test_a_client_that_stops_reading_frees_its_slot_within_its_limit_of_time(
-    new_stack: NewStack, target: ScriptedTarget
+    new_stack: NewStack, target: RawTarget
 ) -> None:
     stack = new_stack_of(new_stack, target, FOREMAN_CLIENT_TIMEOUT="2")
     has_hung_up = note_hang_up(target)
@@ -196,7 +196,7 @@ def test_a_client_that_stops_reading_frees_its_slot_within_its_limit_of_time(
 
 
 def test_a_cancellation_ends_a_paused_stream_at_once(
-    new_stack: NewStack, target: ScriptedTarget
+    new_stack: NewStack, target: RawTarget
 ) -> None:
     stack = new_stack_of(new_stack, target, FOREMAN_CLIENT_TIMEOUT="60")
     with stream(stack.url, body=asks("cancelled")) as opened:
@@ -210,7 +210,7 @@ def test_a_cancellation_ends_a_paused_stream_at_once(
 
 
 def test_a_web_process_that_dies_leaves_no_paused_run(
-    new_stack: NewStack, target: ScriptedTarget
+    new_stack: NewStack, target: RawTarget
 ) -> None:
     stack = new_stack_of(new_stack, target, FOREMAN_CLIENT_TIMEOUT="300")
     has_hung_up = note_hang_up(target)

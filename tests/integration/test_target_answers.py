@@ -12,7 +12,7 @@ import pytest
 
 from foreman.simulation.process import SimulationProcess
 from tests.client import chat, stream
-from tests.fakes.target import ScriptedTarget, chunked, head, sends
+from tests.fakes.raw_target import RawTarget, chunked, head, sends
 from tests.servers import PostgresServer
 from tests.stack import Stack, wait_for
 
@@ -22,10 +22,10 @@ BUFFER_BYTES = 64 * 1024
 
 
 @pytest.fixture(scope="module")
-def target() -> Iterator[ScriptedTarget]:
+def target() -> Iterator[RawTarget]:
     with ExitStack() as running:
         behind = running.enter_context(SimulationProcess(load_s=0.1, slots=2))
-        yield running.enter_context(ScriptedTarget(behind.url))
+        yield running.enter_context(RawTarget(behind.url))
 
 
 @pytest.fixture(scope="module", params=["redis", "rabbitmq"])
@@ -34,7 +34,7 @@ def stack(
     postgres: PostgresServer,
     template_url: str,
     new_broker_url: Callable[[str], str],
-    target: ScriptedTarget,
+    target: RawTarget,
 ) -> Iterator[Stack]:
     running = Stack(
         database_url=postgres.create_database(template_url),
@@ -55,7 +55,7 @@ def last_job(stack: Stack) -> dict[str, Any]:
 
 
 def after_keepalive(
-    stack: Stack, target: ScriptedTarget, answer: bytes, path: str = "/api/chat", **asked: Any
+    stack: Stack, target: RawTarget, answer: bytes, path: str = "/api/chat", **asked: Any
 ) -> bytes:
     """The body of an answer that the target sends when a keep-alive is out already."""
     may_answer = threading.Event()
@@ -76,7 +76,7 @@ def after_keepalive(
     "status", ["301 Moved Permanently", "304 Not Modified", "307 Temporary Redirect", "308 Moved"]
 )
 def test_a_redirect_after_keep_alives_is_an_error_and_no_empty_success(
-    stack: Stack, target: ScriptedTarget, status: str
+    stack: Stack, target: RawTarget, status: str
 ) -> None:
     body = after_keepalive(stack, target, head(status, "Content-Length: 0", "Location: /x"))
 
@@ -86,7 +86,7 @@ def test_a_redirect_after_keep_alives_is_an_error_and_no_empty_success(
 
 
 def test_an_empty_error_after_keep_alives_is_an_error_event(
-    stack: Stack, target: ScriptedTarget
+    stack: Stack, target: RawTarget
 ) -> None:
     answer = head("429 Too Many Requests", "Content-Length: 0")
 
@@ -103,7 +103,7 @@ def test_an_empty_error_after_keep_alives_is_an_error_event(
     [("/api/chat", "abc"), ("/v1/chat/completions", "-1"), ("/v1/messages", "9" * 30)],
 )
 def test_a_length_that_is_no_number_is_the_targets_fault_and_no_defect(
-    stack: Stack, target: ScriptedTarget, path: str, length: str
+    stack: Stack, target: RawTarget, path: str, length: str
 ) -> None:
     target.script = sends(head("200 OK", f"Content-Length: {length}") + b"{}")
 
@@ -116,7 +116,7 @@ def test_a_length_that_is_no_number_is_the_targets_fault_and_no_defect(
 
 
 def test_a_length_that_is_no_number_is_a_502_on_the_direct_way_too(
-    stack: Stack, target: ScriptedTarget
+    stack: Stack, target: RawTarget
 ) -> None:
     target.script = sends(head("200 OK", "Content-Length: abc") + b"{}")
 
@@ -127,7 +127,7 @@ def test_a_length_that_is_no_number_is_a_502_on_the_direct_way_too(
 
 
 def test_an_answer_of_one_value_that_is_cut_is_asked_for_again_unseen(
-    stack: Stack, target: ScriptedTarget
+    stack: Stack, target: RawTarget
 ) -> None:
     begin = head("200 OK", "Content-Type: application/json", CHUNKED)
     whole = begin + chunked(b'{"message":{"content":"a"},', b'"done":true}')
@@ -143,7 +143,7 @@ def test_an_answer_of_one_value_that_is_cut_is_asked_for_again_unseen(
 @pytest.mark.parametrize("length", [CHUNKED, f"Content-Length: {4 * BUFFER_BYTES}"])
 @pytest.mark.parametrize("kind", ["text/plain", "application/json"])
 def test_where_no_error_can_be_reported_the_connection_is_closed_early(
-    stack: Stack, target: ScriptedTarget, kind: str, length: str
+    stack: Stack, target: RawTarget, kind: str, length: str
 ) -> None:
     piece = b"x" * BUFFER_BYTES
     is_chunked = length is CHUNKED
@@ -159,7 +159,7 @@ def test_where_no_error_can_be_reported_the_connection_is_closed_early(
     assert not [line for line in stack.log_of("web") if "Traceback" in line]
 
 
-def test_a_head_that_is_cut_is_no_empty_answer(stack: Stack, target: ScriptedTarget) -> None:
+def test_a_head_that_is_cut_is_no_empty_answer(stack: Stack, target: RawTarget) -> None:
     target.script = sends(b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\n")
 
     answer = stack.post("/api/chat", chat(stream=False))
@@ -169,7 +169,7 @@ def test_a_head_that_is_cut_is_no_empty_answer(stack: Stack, target: ScriptedTar
 
 
 def test_a_stream_whose_chunks_break_ends_with_one_error_line(
-    stack: Stack, target: ScriptedTarget
+    stack: Stack, target: RawTarget
 ) -> None:
     begin = head("200 OK", "Content-Type: application/x-ndjson", CHUNKED)
     target.script = sends(begin + b"%x\r\n%b\r\n-5\r\nhello" % (len(LINE), LINE))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.client import call, chat, stream
-from tests.fakes.scripted_target import Asked, FakeTarget, Reply
+from tests.fakes.scripted_target import Asked, Reply, ScriptedTarget
 from tests.servers import PostgresServer
 from tests.stack import Stack, wait_for
 
@@ -63,17 +63,17 @@ late: dict[str, Callable[[], Reply]] = {}  # made when they are asked for
 
 
 @pytest.fixture(scope="module")
-def fake() -> Iterator[FakeTarget]:
+def fake() -> Iterator[ScriptedTarget]:
     def script(asked: Asked) -> Reply:
         return late[asked.path]() if asked.path in late else replies.get(asked.path, Reply())
 
-    with FakeTarget(script, models=MODELS) as target:
+    with ScriptedTarget(script, models=MODELS) as target:
         yield target
 
 
 @pytest.fixture(scope="module")
 def stack(
-    fake: FakeTarget,
+    fake: ScriptedTarget,
     postgres: PostgresServer,
     template_url: str,
     new_broker_url: Callable[[str], str],
@@ -92,7 +92,7 @@ def stack(
 
 
 @pytest.fixture(autouse=True)
-def fresh(fake: FakeTarget) -> Iterator[None]:
+def fresh(fake: ScriptedTarget) -> Iterator[None]:
     fake.asked.clear()
     yield
     replies.clear()
@@ -106,7 +106,7 @@ def stored(stack: Stack) -> str:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_no_secret_and_no_negotiation_reaches_a_target_or_the_database(
-    stack: Stack, fake: FakeTarget, way: str
+    stack: Stack, fake: ScriptedTarget, way: str
 ) -> None:
     method, path, body = WAYS[way]
     query = f"?key={SECRET}&api_key={SECRET}&access_token={SECRET}"
@@ -126,7 +126,7 @@ def test_no_secret_and_no_negotiation_reaches_a_target_or_the_database(
 
 @pytest.mark.parametrize("way", WAYS)
 def test_only_what_describes_the_answer_comes_back_from_a_target(
-    stack: Stack, fake: FakeTarget, way: str
+    stack: Stack, fake: ScriptedTarget, way: str
 ) -> None:
     method, path, body = WAYS[way]
     replies[path] = Reply(headers=HOSTILE)
@@ -144,7 +144,7 @@ def test_only_what_describes_the_answer_comes_back_from_a_target(
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_redirect_of_a_target_is_an_error_and_not_an_answer(
-    stack: Stack, fake: FakeTarget, way: str
+    stack: Stack, fake: ScriptedTarget, way: str
 ) -> None:
     method, path, body = WAYS[way]
     replies[path] = Reply(307, b"", [("Location", "http://evil.example/")])
@@ -159,7 +159,7 @@ def test_a_redirect_of_a_target_is_an_error_and_not_an_answer(
 
 
 def test_a_redirect_after_keep_alive_bytes_is_told_in_the_stream(
-    stack: Stack, fake: FakeTarget
+    stack: Stack, fake: ScriptedTarget
 ) -> None:
     has_waited = threading.Event()
 
@@ -185,7 +185,7 @@ SPELLINGS = [
 
 @pytest.mark.parametrize("path", SPELLINGS)
 def test_another_spelling_of_a_path_is_redirected_at_once_and_is_no_job(
-    stack: Stack, fake: FakeTarget, path: str
+    stack: Stack, fake: ScriptedTarget, path: str
 ) -> None:
     before = len(stack.jobs())
 
@@ -213,7 +213,7 @@ def test_a_get_is_redirected_with_a_page_of_gos(stack: Stack) -> None:
 
 @pytest.mark.parametrize("path", ["/api%2fchat", "/%61pi/ch%61t", "/api/chat?x"])
 def test_an_encoded_spelling_is_queued_and_sent_as_its_route(
-    stack: Stack, fake: FakeTarget, path: str
+    stack: Stack, fake: ScriptedTarget, path: str
 ) -> None:
     answer = call(stack.url, "POST", path, {"model": "m", "stream": False}, {})
 
@@ -222,7 +222,7 @@ def test_an_encoded_spelling_is_queued_and_sent_as_its_route(
     assert stack.job(answer.header("X-Foreman-Job-Id") or "")["endpoint"] == "/api/chat"
 
 
-def test_a_free_segment_is_sent_as_it_was_spelled(stack: Stack, fake: FakeTarget) -> None:
+def test_a_free_segment_is_sent_as_it_was_spelled(stack: Stack, fake: ScriptedTarget) -> None:
     answer = call(stack.url, "GET", "/v1/models%2fhf.co%3Ax?key=x", None, {})
 
     assert answer.status == 200
@@ -244,7 +244,7 @@ def test_a_broken_escape_is_a_bad_request_as_with_ollama(stack: Stack, path: str
 
 
 def test_a_merged_list_is_asked_for_in_foremans_own_words(
-    fake: FakeTarget,
+    fake: ScriptedTarget,
     postgres: PostgresServer,
     template_url: str,
     new_broker_url: Callable[[str], str],

@@ -17,7 +17,7 @@ from foreman.adapters.target import TargetClient, TargetRequest
 from foreman.core.frames import Head
 from foreman.errors import AnswerUnreadable, TargetCut, TargetError
 from foreman.parsing import TargetSpec
-from tests.fakes.target import chunked, head
+from tests.fakes.raw_target import chunked, head
 
 BODY = b'{"message":{"content":"hi"},"done":true}\n'
 NDJSON = "Content-Type: application/x-ndjson"

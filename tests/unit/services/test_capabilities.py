@@ -12,7 +12,7 @@ from foreman.adapters.target import TargetClient
 from foreman.parsing import TargetSpec
 from foreman.runtime import WebRuntime
 from foreman.services.capabilities import Capabilities
-from tests.fakes.scripted_target import Asked, FakeTarget, Reply
+from tests.fakes.scripted_target import Asked, Reply, ScriptedTarget
 
 EMBEDS = b'{"capabilities":["embedding"]}'
 
@@ -20,7 +20,7 @@ EMBEDS = b'{"capabilities":["embedding"]}'
 class Old:
     """A target whose list names no capabilities, and what a process knows of it."""
 
-    def __init__(self, catalog: Catalog, client: TargetClient, fake: FakeTarget) -> None:
+    def __init__(self, catalog: Catalog, client: TargetClient, fake: ScriptedTarget) -> None:
         self.catalog, self.fake = catalog, fake
         runtime = SimpleNamespace(catalog=catalog, targets={"gpu": client})
         self.capabilities = Capabilities(cast(WebRuntime, runtime))
@@ -37,7 +37,7 @@ def old() -> Iterator[Old]:
     def script(asked: Asked) -> Reply:
         return Reply(body=made.shown)
 
-    with FakeTarget(script, models=[{"name": "m:latest", "digest": "1"}]) as fake:
+    with ScriptedTarget(script, models=[{"name": "m:latest", "digest": "1"}]) as fake:
         spec = TargetSpec(name="gpu", url=fake.url, slots=1)
         with closing(TargetClient(spec, silence_s=20, connections=1)) as client:
             catalog = Catalog({"gpu": client})

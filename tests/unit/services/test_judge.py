@@ -13,12 +13,12 @@ from foreman.parsing import TargetSpec
 from foreman.refusals import ModelNotFound
 from foreman.runtime import WebRuntime
 from foreman.services.judge import Judge
-from tests.fakes.scripted_target import FakeTarget, Reply
+from tests.fakes.scripted_target import Reply, ScriptedTarget
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"error":1}', b'{"error":' + b"[" * 100_000])
 def test_an_error_that_cannot_be_read_means_that_the_model_is_not_there(body: bytes) -> None:
-    with FakeTarget(lambda _: Reply(404, body)) as fake:
+    with ScriptedTarget(lambda _: Reply(404, body)) as fake:
         spec = TargetSpec(name="gpu", url=fake.url, slots=1)
         with closing(TargetClient(spec, silence_s=20, connections=1)) as client:
             catalog = Catalog({"gpu": client})

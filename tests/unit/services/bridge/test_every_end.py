@@ -12,7 +12,7 @@ import pytest
 
 from foreman.core.states import JobState
 from foreman.core.surface import Dialect
-from tests.fakes.target import chunked, head
+from tests.fakes.raw_target import chunked, head
 from tests.unit.services.bridge.pair import BUFFER_BYTES, Pair, Seen, pair
 
 LINES = [b'{"message":{"content":"a"},"done":false}\n', b'{"message":{"content":""},"done":true}\n']

@@ -38,7 +38,7 @@ def head(status: str, *lines: str) -> bytes:
     return "\r\n".join([f"HTTP/1.1 {status}", *lines, "", ""]).encode()
 
 
-class ScriptedTarget:
+class RawTarget:
     """Started on `with`; `script` says what the next generations get."""
 
     def __init__(self, simulation_url: str) -> None:
@@ -61,7 +61,7 @@ class ScriptedTarget:
         self._server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
-    def __enter__(self) -> "ScriptedTarget":
+    def __enter__(self) -> "RawTarget":
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         return self
 
