@@ -4,7 +4,6 @@ Clients whose base URL ends in a slash ask for `//api/chat` all day. As with Oll
 to the clean path before anything else happens, on foreman's own routes, too.
 """
 
-import re
 from html import escape
 from http import HTTPStatus
 from urllib.parse import quote
@@ -15,9 +14,6 @@ from foreman.api.respond import plain_response
 from foreman.core.paths import in_ascii, is_readable
 from foreman.core.surface import Elsewhere, cleaner_path
 from foreman.errors import RequestRefused
-
-# The form that clients send to proxies.
-_ABSOLUTE = re.compile(r"\A[A-Za-z][A-Za-z0-9+.-]*://[^/?]*")
 
 
 def install(app: Flask) -> None:
@@ -34,11 +30,11 @@ def install(app: Flask) -> None:
 
 
 def raw_path() -> str:
-    """The path before it was decoded, without the query."""
+    """The path before it was decoded, without the query; `front` leaves no host in front of it."""
     raw = request.environ.get("RAW_URI")
     if raw is None:  # a server that does not pass it on
         return quote(request.environ["PATH_INFO"], encoding="latin-1")
-    return _ABSOLUTE.sub("", str(raw), count=1).split("?", 1)[0]
+    return str(raw).split("?", 1)[0]
 
 
 def redirect_response(elsewhere: Elsewhere) -> Response:
