@@ -12,6 +12,7 @@ from gunicorn.http import errors, message  # type: ignore[import-untyped]  # it 
 from gunicorn.http.body import Body, ChunkedReader  # type: ignore[import-untyped]  # it has no types
 from gunicorn.http.unreader import SocketUnreader  # type: ignore[import-untyped]  # it has no types
 
+from foreman.core.lengths import LARGEST, length_of
 from foreman.errors import ForemanError
 from foreman.front.refused import refusal_of
 from foreman.front.target import in_ascii, origin_form
@@ -19,8 +20,6 @@ from foreman.refusals import MalformedRequest, UnsupportedTransferCoding
 
 CHUNK_LINE_BYTES = 4096
 TRAILER_BYTES = 64 * 1024
-# Go's largest Content-Length and chunk.
-_LARGEST = 2**63 - 1
 # With more of a body unread, an answer ends its connection.
 UNREAD_BYTES = 256 * 1024
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -86,7 +85,7 @@ class Request(message.Request):  # type: ignore[misc]  # an untyped base
             if name == "TRANSFER-ENCODING" and value.lower() != "chunked":
                 raise UnsupportedTransferCoding
             # It may be any digits of Unicode for gunicorn.
-            if name == "CONTENT-LENGTH" and not 0 <= _digits(value) <= _LARGEST:
+            if name == "CONTENT-LENGTH" and length_of(value) is None:
                 raise MalformedRequest("the header Content-Length is not valid")
         super().set_body_reader()
         reader = self.body.reader
@@ -176,12 +175,6 @@ class _Chunks(ChunkedReader):  # type: ignore[misc]  # an untyped base
         self, source: Source, data: bytes | None = None
     ) -> tuple[int, bytes | None]:
         size, rest = super().parse_chunk_size(source, data)
-        if size > _LARGEST:
+        if size > LARGEST:
             raise errors.InvalidChunkSize(size)
         return size, rest
-
-
-def _digits(value: str) -> int:
-    """A number of ASCII digits only; -1 for anything else."""
-    is_number = value.isascii() and value.isdigit() and len(value) <= 20
-    return int(value) if is_number else -1

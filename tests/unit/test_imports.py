@@ -33,7 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ids": set(),
     "turns": {"errors", "core"},
     "core": {"errors", "refusals"},
-    "front": {"errors", "refusals"},
+    "front": {"errors", "refusals", "core"},
     "simulation": LOWEST,
     "embedded": LOWEST - {"core"} | {"listen"},
     "store": LOWEST,
