@@ -112,6 +112,12 @@ def test_unusual_chunks_that_keep_the_rules_are_read(content: bytes) -> None:
     assert body_in(content) == b"hello"
 
 
+def read_request(connection: socket.socket) -> None:
+    """Read what `ask` sends: its body may come after its head."""
+    while (piece := connection.recv(65536)) and not piece.endswith(b"{}"):
+        pass
+
+
 @contextmanager
 def target_that_sends(*answers: bytes) -> Iterator[TargetClient]:
     """A target that gives each connection the next answer, and closes it."""
@@ -120,7 +126,7 @@ def target_that_sends(*answers: bytes) -> Iterator[TargetClient]:
         def serve() -> None:
             for answer in answers:
                 with server.accept()[0] as connection:
-                    connection.recv(65536)
+                    read_request(connection)
                     connection.sendall(answer)
 
         threading.Thread(target=serve, daemon=True).start()
@@ -218,10 +224,7 @@ def test_a_connection_serves_again_after_a_chunked_answer() -> None:
         def serve() -> None:
             with server.accept()[0] as connection:  # one, for both requests
                 for _ in range(2):
-                    while not connection.recv(65536).endswith(
-                        b"{}"
-                    ):  # head and body may come apart
-                        pass
+                    read_request(connection)
                     connection.sendall(IN_CHUNKS)
 
         threading.Thread(target=serve, daemon=True).start()
