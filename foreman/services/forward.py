@@ -83,7 +83,7 @@ def merged(runtime: WebRuntime, route: Route) -> Answer:
     """
     asked = TargetRequest("GET", route.path)
     answers = []
-    for name in runtime.catalog.reachable or runtime.targets:
+    for name in runtime.catalog.reachable:
         with suppress(TargetError, ValueError, RecursionError):
             head, body = runtime.targets[name].fetch(asked, silence_s=LIST_LIMIT_S)
             whole = json.loads(body)

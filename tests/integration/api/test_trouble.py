@@ -13,6 +13,7 @@ from foreman.api import create_app
 from foreman.config import from_env
 from foreman.embedded.probe import free_port
 from foreman.runtime import WebRuntime
+from tests.fakes.scripted_target import Reply, ScriptedTarget
 from tests.integration.api.ground import Caller, ask, problem_of
 from tests.integration.store.ground import Store
 from tests.stack import wait_for
@@ -113,6 +114,18 @@ def test_without_a_database_a_batch_with_a_key_is_told_so_by_the_line(
     assert [line["status"] for line in lines] == [503, 400]
     assert lines[0]["retry_after_s"] > 0
     assert "retry_after_s" not in lines[1]
+
+
+def test_no_request_for_a_merged_list_waits_for_targets_that_are_away(
+    new_caller: NewCaller,
+) -> None:
+    with ScriptedTarget(lambda _: Reply()) as one, ScriptedTarget(lambda _: Reply()) as other:
+        away = new_caller(FOREMAN_TARGETS=f"one={one.url},other={other.url}")  # none was heard yet
+
+        answer = away.get("/api/tags")
+
+    assert answer.status_code == 503
+    assert one.asked == other.asked == []
 
 
 def test_a_model_that_another_target_has_is_not_run_on_the_one_that_is_named(
