@@ -82,7 +82,7 @@ def test_a_redirect_after_keep_alives_is_an_error_and_no_empty_success(
 
     assert status[:3] in json.loads(body)["error"]
     job = last_job(stack)
-    assert (job["state"], job["error_code"], job["attempt"]) == ("failed", "target_refused", 1)
+    assert (job["state"], job["error_code"], job["attempt"]) == ("failed", "target_redirects", 1)
 
 
 def test_an_empty_error_after_keep_alives_is_an_error_event(
