@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
+import gevent
 from gunicorn import util  # type: ignore[import-untyped]  # it has no types
 from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]  # it has no types
 from gunicorn.workers.ggevent import GeventWorker  # type: ignore[import-untyped]  # it has no types
@@ -95,6 +96,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # an untyped base
             if not (goes_on and isinstance(served, Request) and served.finish(FINISH_S)):
                 return
             number += 1
+            gevent.sleep(0)  # its next request may have arrived already: now it is the others' turn
 
     def _next(self, source: Source, client: socket.socket, peer: Any, number: int) -> Served | None:
         """The next request; None when the connection is over."""

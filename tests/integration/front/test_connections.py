@@ -1,6 +1,7 @@
 """Connections that send nothing, or not enough, keep nobody else from being served."""
 
 import resource
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -197,3 +198,25 @@ def test_a_client_that_resets_its_connection_leaves_no_stack_trace(web: WebAlone
 
     assert exchange(web.url, get()).status == 200
     assert "Traceback" not in web.processes["web"].log_text()
+
+
+def test_requests_that_arrive_together_do_not_keep_others_waiting(web: WebAlone) -> None:
+    count = 200  # in one read of the server
+    with connect(web.url) as early, connect(web.url) as hasty, connect(web.url) as late:
+        for connection in (early, hasty, late):  # the server has accepted them
+            connection.sendall(get())
+            assert receive(connection).status == 200
+            connection.settimeout(30)
+        web.processes["web"].signal(signal.SIGSTOP)
+        early.sendall(head(b"/jobs/other"))
+        hasty.sendall(head(b"/jobs/hasty") * count)
+        late.sendall(head(b"/jobs/other"))
+        web.processes["web"].signal(signal.SIGCONT)
+
+        assert receive(early).status == receive(late).status == 404
+        assert receive(hasty, quiet_s=5).statuses == [404] * count
+
+    refused = [line for line in web.log_of("web") if '"path": "/jobs/' in line]
+    served = [index for index, line in enumerate(refused) if "/jobs/other" in line]
+    assert len(refused) == count + 2
+    assert max(served) < count / 4
