@@ -149,7 +149,12 @@ def _within(limit_s: float) -> Iterator[None]:
 
 
 def _drop(size_bytes: int) -> None:
-    """Take what comes: a client that is still sending would see a reset, and not the answer."""
+    """Take what comes: a client that is still sending would see a reset, and not the answer.
+
+    One that waits for the permission to send is not given it.
+    """
+    if getattr(request.environ["wsgi.input"], "is_awaited", False):
+        return
     with suppress(RequestRefused), _within(DROP_LIMIT_S):
         while size_bytes > 0 and (piece := _read_piece(min(PIECE_BYTES, size_bytes))):
             size_bytes -= len(piece)

@@ -94,7 +94,7 @@ class Request(message.Request):  # type: ignore[misc]  # an untyped base
         self.has_body = isinstance(reader, ChunkedReader) or reader.length > 0
         if not self.has_body:
             self.expects_continue = False
-        self.body = Body(_Checked(self, reader))
+        self.body = _Body(_Checked(self, reader))
 
     def should_close(self) -> bool:
         tokens = {
@@ -131,6 +131,15 @@ class Request(message.Request):  # type: ignore[misc]  # an untyped base
         return False
 
 
+class _Body(Body):  # type: ignore[misc]  # an untyped base
+    """What the application reads a body from."""
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether the client waits for the permission to send it, which the first read gives."""
+        return bool(self.reader.is_awaited)
+
+
 class _Checked:
     """What reads a body: it asks for it first if need be, and its errors are foreman's."""
 
@@ -142,6 +151,10 @@ class _Checked:
     def unread(self) -> int | None:
         """Bytes of the body that nobody has taken; None when it comes in chunks."""
         return getattr(self._reader, "length", None)
+
+    @property
+    def is_awaited(self) -> bool:
+        return self._request.expects_continue
 
     def read(self, size: int) -> bytes:
         if self._request.expects_continue:

@@ -30,7 +30,8 @@ def anthropic_error(body: bytes) -> str:
     answer = json.loads(body)
     assert answer["type"] == "error"
     assert answer["request_id"].startswith("req_")
-    assert answer["error"]["type"] in ("invalid_request_error", "api_error")
+    kinds = ("invalid_request_error", "request_too_large", "api_error")
+    assert answer["error"]["type"] in kinds
     return str(answer["error"]["message"])
 
 
@@ -135,6 +136,21 @@ def test_every_route_that_reads_a_body_refuses_a_bad_one(path: bytes, web: WebAl
     # GET /api/tags has no POST: its 405 needs no body.
     assert answer.statuses == [405 if path == b"/api/tags" else 400]
     assert answer.is_closed
+
+
+@pytest.mark.parametrize(("path", "content_type", "error_of"), ROUTES)
+def test_a_body_that_is_too_large_is_refused_before_it_is_asked_for(
+    path: bytes, content_type: str, error_of: ErrorOf, web: WebAlone
+) -> None:
+    sent = head(path, b"Content-Length: 50000000", b"Expect: 100-continue", method=b"POST")
+
+    answer = exchange(web.url, sent, closes=True)
+
+    if path == b"/nowhere":
+        assert answer.statuses == [404]
+    else:
+        assert answer.statuses == [413]  # and no 100 before it
+        assert_refused(answer, 413, content_type, error_of)
 
 
 def test_a_batch_whose_body_breaks_off_ends_with_a_line_that_says_so(web: WebAlone) -> None:
