@@ -1,7 +1,7 @@
 """Make multipart forms at random: nearly right ones, whose parts and boundaries are odd.
 
 What foreman leaves to the target on purpose is not made: headers in several lines, content that is
-encoded as quoted-printable, parameters in the form of RFC 2231.
+encoded as quoted-printable, a model whose part has parameters in the form of RFC 2231.
 """
 
 import random
@@ -26,6 +26,13 @@ _NAMES = [
     b'"model"', b'"model"', b"model", b'"Model"', b'"file"', b'""', b'"mo\\del"', b'"a b"', b"",
     b'"model', b'"language"',
 ]  # fmt: skip
+_EXTENDED = [
+    b"*=utf-8''%C3%A4.wav",
+    b"*=x",
+    b"*=utf-8''%zz",
+    b'*0="a"; filename*1=b',
+    b"*=a; filename*=b",
+]
 _VALUES = [
     b"m", b"m", b"whisper", b"", b" m ", b"a\r\nb", b"a\nb", b"\r\n", b"--edge", b"\r\n--edg",
     b"\r\n--edgeX", b"\r\n--edge-", b"\n--edge\n", b"\xff", b"--", b"\r", b"\r\n--edge--x",
@@ -76,10 +83,13 @@ class Forms:
         pick, chance = self.random.choice, self.random.random
         kind = b"form-data" if chance() < 0.95 else pick([b"attachment", b"FORM-DATA", b"", b"a b"])
         disposition = b"Content-Disposition: " + kind
+        name = pick(_NAMES if chance() < 0.3 else _NAMES[:3])
         if chance() < 0.95:
-            disposition += b"; name=" + pick(_NAMES if chance() < 0.3 else _NAMES[:3])
+            disposition += b"; name=" + name
         if chance() < 0.2:
             disposition += b"; filename=" + pick([b'"a.wav"', b'""', b"a.wav", b'"x/y"'])
+        if name in (b'"file"', b'"language"') and chance() < 0.5:
+            disposition += b"; filename" + pick(_EXTENDED)
         if chance() < 0.05:
             disposition = disposition.upper()
         headers = [disposition] if chance() < 0.97 else []

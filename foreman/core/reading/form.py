@@ -6,11 +6,11 @@ a field of the same name, as in Go.
 
 import re
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import unquote_plus
 
 from foreman.core.reading.media_type import BadMediaType, media_type
-from foreman.core.reading.scan import STEP_BYTES, STEP_TOKENS, Unreadable
+from foreman.core.reading.scan import COUNT_LIMIT, STEP_BYTES, STEP_TOKENS, Unreadable
 from foreman.errors import BodyTooComplex
 
 # Go's own limits: of parts in a form, and of a line that may be a boundary.
@@ -30,6 +30,8 @@ def form_value(body: bytes, content_type: str, query: str, name: str) -> Generat
     """The value of a field, "" for none; Unreadable for what Go takes for no form."""
     kind, params = media_type(content_type)
     boundary = params.get("boundary", "").encode("latin-1", errors="replace")
+    if any("*" in key for key in params):
+        raise Unreadable("the Content-Type has a parameter in a form that is not read")
     if kind != "multipart/form-data" or not 0 < len(boundary) < _LINE_LIMIT_BYTES // 2:
         raise Unreadable("the body is not a multipart form")
     found = [value for key, value in _parameters(query) if key == name]
@@ -38,6 +40,8 @@ def form_value(body: bytes, content_type: str, query: str, name: str) -> Generat
         part = yield from form.next_part()
         if part is None:
             return found[0] if found else ""
+        if part.name == name and part.is_odd:
+            raise Unreadable(f"the part {name} is written in a way that is not read here")
         if part.name == name and not part.is_file:
             if part.end - part.start > VALUE_LIMIT_BYTES:
                 raise BodyTooComplex(f"the value of {name} has more than {VALUE_LIMIT_BYTES} bytes")
@@ -45,14 +49,18 @@ def form_value(body: bytes, content_type: str, query: str, name: str) -> Generat
     raise Unreadable(f"the form has more than {PARTS_LIMIT} parts")
 
 
-def _named(disposition: str) -> tuple[str, bool]:
-    """The name of a part, "" for none, and whether it is a file."""
+def _described(disposition: str) -> "_Described":
+    """What the disposition of a part says; nothing where Go does not read it."""
     try:
         kind, params = media_type(disposition)
     except BadMediaType:
-        return "", False
+        return _Described()
+    # Parameters in the form of RFC 2231: some clients write the name of a file so.
+    extended = {key.partition("*")[0] for key in params if "*" in key}
+    if "name" in extended:
+        raise Unreadable("a part of the form has a name in a form that is not read")
     name = params.get("name", "") if kind == "form-data" else ""
-    return name, bool(params.get("filename"))
+    return _Described(name, bool(params.get("filename")), "filename" in extended)
 
 
 def _is_encoded(header: re.Match[bytes]) -> bool:
@@ -69,13 +77,20 @@ def _parameters(query: str) -> Iterator[tuple[str, str]]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """One part: its name, and where its content stands."""
+class _Described:
+    """What the headers of a part say of it."""
 
-    name: str
-    is_file: bool
-    start: int
-    end: int
+    name: str = ""
+    is_file: bool = False
+    is_odd: bool = False  # whether it is a file, or what its content means, is not known here
+
+
+@dataclass(frozen=True, slots=True)
+class _Part(_Described):
+    """One part, and where its content stands."""
+
+    start: int = 0
+    end: int = 0
 
 
 class _Form:
@@ -86,6 +101,7 @@ class _Form:
         self._boundary = boundary
         self._line_end = b"\r\n"
         self._at = 0
+        self._count = 0
         self._has_begun = False
 
     def next_part(self) -> Generator[None, None, _Part | None]:
@@ -94,18 +110,16 @@ class _Form:
         if not (yield from self._pass_boundary()):
             return None
         self._has_begun = True
-        headers = self._headers()
-        if headers is None:
+        described = self._headers()
+        if described is None:
             return None
-        name, is_file = headers
         start = self._at
         end = yield from self._content_end()
-        return _Part(name, is_file, start, end)
+        return _Part(described.name, described.is_file, described.is_odd, start, end)
 
     def _pass_boundary(self) -> Generator[None, None, bool]:
         """Go past the next line that is a boundary; False when it is the last one."""
         is_separated = False
-        lines = 0
         while True:
             line = self._line()
             if line.startswith(self._boundary):
@@ -123,8 +137,7 @@ class _Form:
                 if line != self._line_end:
                     raise Unreadable("a part of the form is not terminated correctly")
                 is_separated = True
-            lines += 1
-            if lines % STEP_TOKENS == 0:
+            if self._is_due():
                 yield
 
     def _line(self) -> bytes:
@@ -136,20 +149,29 @@ class _Form:
         self._at = end
         return line
 
-    def _headers(self) -> tuple[str, bool] | None:
-        """The name that a part's headers give it, and whether it is a file.
+    def _is_due(self) -> bool:
+        """Count a line, or a piece of content; whether a step has done enough."""
+        self._count += 1
+        if self._count > COUNT_LIMIT:
+            raise BodyTooComplex(f"the form has more than {COUNT_LIMIT} lines")
+        return self._count % STEP_TOKENS == 0
+
+    def _headers(self) -> _Described | None:
+        """What the headers of a part say of it.
 
         None when the body ends in them: to Go that is the end of the form, and no error.
         """
-        began, disposition = self._at, ""
+        began, disposition, is_encoded = self._at, "", False
         while line := self._line():
             header = line[:-1].removesuffix(b"\r") if line.endswith(b"\n") else line
             if not header:
-                return _named(disposition)
+                described = _described(disposition)
+                return replace(described, is_odd=described.is_odd or is_encoded)
             found = _HEADER.fullmatch(header)
-            # A header in several lines, or content that is encoded, is left to the target.
-            if found is None or _is_encoded(found):
+            # A header in several lines is left to the target.
+            if found is None:
                 raise Unreadable("a part of the form has an unsupported header")
+            is_encoded = is_encoded or _is_encoded(found)
             if found[1].lower() == b"content-disposition" and not disposition:
                 disposition = found[2].decode("utf-8", errors="replace")
             if self._at - began > HEADERS_LIMIT_BYTES:
@@ -170,7 +192,8 @@ class _Form:
                 self._at = found
                 return found
             self._at = found + len(self._line_end) if found >= 0 else self._at + STEP_BYTES
-            yield
+            if self._is_due() or found < 0:
+                yield
 
     def _is_boundary(self, at: int) -> bool:
         if not self._body.startswith(self._boundary, at):

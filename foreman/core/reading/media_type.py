@@ -20,9 +20,9 @@ class BadMediaType(Unreadable):
 
 
 def media_type(text: str) -> tuple[str, dict[str, str]]:
-    """The type in lower case and its parameters.
+    """The type in lower case and its parameters; BadMediaType when Go does not read it.
 
-    Parameters in the form of RFC 2231 (`name*=…`) are Unreadable: no client sends them.
+    Parameters in the form of RFC 2231 (`name*=…`) stay as they are written.
     """
     if len(text) > _LIMIT:
         raise Unreadable("a header is too long")
@@ -37,8 +37,6 @@ def media_type(text: str) -> tuple[str, dict[str, str]]:
         if found is None:
             raise BadMediaType("a header has a parameter that cannot be read")
         name, value = found[1].lower(), found[2] or _ESCAPED.sub(r"\1", found[3] or "")
-        if "*" in name:
-            raise Unreadable("a header has a parameter in an unsupported form")
         if params.setdefault(name, value) != value:
             raise BadMediaType("a header has a parameter twice")
         at = found.end()

@@ -4,6 +4,7 @@ import pytest
 
 from foreman.core.bodies import TRANSCRIPTIONS, look
 from foreman.core.reading.form import PARTS_LIMIT
+from foreman.core.reading.scan import COUNT_LIMIT
 from foreman.errors import BodyTooComplex
 
 KIND = "multipart/form-data; boundary=edge"
@@ -41,6 +42,11 @@ def model_of(text: str, *, kind: str = KIND, query: str = "") -> str | None:
         ("--edge\r\nContent-Disposition: attachment; name=model\r\n\r\nx\r\n" + part("y")
          + "--edge--\r\n", "y"),
         ("--edge\r\n\r\nx\r\n" + part("y") + "--edge--\r\n", "y"),
+        # Some clients write the name of a file, and no other one, as RFC 2231 has it.
+        (part("x", name="file", more="; filename*=utf-8''%C3%A4.wav") + part() + "--edge--\r\n",
+         "m"),
+        (part("x", name="file", more="\r\nContent-Transfer-Encoding: quoted-printable") + part()
+         + "--edge--\r\n", "m"),
     ],
 )  # fmt: skip
 def test_the_first_text_field_of_the_name_counts(text: str, model: str) -> None:
@@ -56,6 +62,8 @@ def test_the_first_text_field_of_the_name_counts(text: str, model: str) -> None:
         f'--edge\r\nno header\r\n{NAMED}"model"\r\n\r\nm\r\n--edge--\r\n',
         f'--edge\r\nContent-Transfer-Encoding: quoted-printable\r\n{NAMED}"model"\r\n\r\n=6d\r\n'
         "--edge--\r\n",
+        part(more="; filename*=utf-8''a") + "--edge--\r\n",
+        part("x") + part("y", name="file", more="; name*=utf-8''model") + "--edge--\r\n",
         "x" * 5000 + "\r\n" + part() + "--edge--\r\n",
         part("") + "--edge--\r\n",
     ],
@@ -84,6 +92,16 @@ def test_more_parts_than_go_reads_are_an_error() -> None:
 
     assert model_of(most) == "m"
     assert model_of(part("x", name="a") * 2 + most) is None
+
+
+@pytest.mark.parametrize(
+    "many",
+    ["\n" * (COUNT_LIMIT + 1), part("\r\n--edgeX" * (COUNT_LIMIT + 1), name="f") + "--edge"],
+    ids=["of a preamble", "of a part that look like boundaries"],
+)
+def test_more_lines_than_a_form_has_are_not_read(many: str) -> None:
+    with pytest.raises(BodyTooComplex):
+        model_of(many)
 
 
 def test_a_model_of_any_length_is_not_read() -> None:
