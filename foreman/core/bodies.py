@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from foreman.core.queues import RUNNER_OPTIONS
-from foreman.core.reading import tables
+from foreman.core.reading import packed, tables
 from foreman.core.reading.form import form_value
 from foreman.core.reading.kinds import Kind
 from foreman.core.reading.options import option_values
-from foreman.core.reading.packed import unpacked
 from foreman.core.reading.scan import NotJson, Unreadable
 from foreman.core.reading.values import duration_of, text_of
 from foreman.core.reading.walk import Note, Places, Walk
@@ -73,10 +72,21 @@ def read(
             raise Unreadable("the form names no model")
         return Look(model, streams=False)
     # Elsewhere below /v1, and on all of /api, Ollama does not look at either header.
-    if content_encoding == "zstd" and endpoint in _PACKED:
-        body = yield from unpacked(body)
+    if _is_packed(endpoint, content_encoding):
+        body = yield from packed.unpacked(body)
     places = yield from find_places(body, tables.TABLES[endpoint])
     return _looked(body, places, endpoint)
+
+
+def size_to_read(body: bytes, endpoint: str, *, content_encoding: str, small_bytes: int) -> int:
+    """How large a body is to whoever reads it; a packed one above `small_bytes` is the largest."""
+    if not _is_packed(endpoint, content_encoding) or packed.is_small(body, small_bytes):
+        return len(body)
+    return packed.SIZE_LIMIT_BYTES
+
+
+def _is_packed(endpoint: str, content_encoding: str) -> bool:
+    return content_encoding == "zstd" and endpoint in _PACKED
 
 
 def look(body: bytes, endpoint: str, **headers: str) -> Look | None:

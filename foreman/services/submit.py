@@ -10,7 +10,7 @@ from uuid import UUID
 
 from foreman.adapters.inbox import Mailbox
 from foreman.core import headers as header_rules
-from foreman.core.bodies import Look, read
+from foreman.core.bodies import Look, read, size_to_read
 from foreman.core.frames import Headers
 from foreman.core.queues import (
     Residency,
@@ -28,7 +28,7 @@ from foreman.ids import new_id
 from foreman.runtime import WebRuntime
 from foreman.services.limits import check_room
 from foreman.store import jobs
-from foreman.turns import Turns
+from foreman.turns import SMALL_BYTES, Turns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,15 +46,19 @@ class Request:
     @cached_property
     def look(self) -> Look | None:
         """What its body asks for; None when Ollama would not accept it. It is read once."""
+        encoding = header_rules.find(self.headers, "content-encoding") or ""
         reading = read(
             self.body,
             self.route.path,
             content_type=header_rules.find(self.headers, "content-type") or "",
-            content_encoding=header_rules.find(self.headers, "content-encoding") or "",
+            content_encoding=encoding,
             query=self.query,
         )
+        size = size_to_read(
+            self.body, self.route.path, content_encoding=encoding, small_bytes=SMALL_BYTES
+        )
         try:
-            return self.turns.run(reading, len(self.body))
+            return self.turns.run(reading, size)
         except Unreadable:
             return None
 

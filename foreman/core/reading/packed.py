@@ -32,24 +32,38 @@ class _Marked(io.RawIOBase):
         return b""
 
 
+def is_small(body: bytes, limit_bytes: int) -> bool:
+    """Whether no more than this comes out of a zstd body; only so much of it is unpacked."""
+    try:
+        with _unpacker().stream_reader(body, read_across_frames=True) as reader:
+            return len(reader.read(limit_bytes + 1)) <= limit_bytes
+    except zstandard.ZstdError:
+        return True  # no more comes out of it
+
+
 def unpacked(body: bytes) -> Generator[None, None, bytes]:
     """The unpacked bytes of a zstd body; Unreadable when Ollama could not unpack them."""
-    unpacker = zstandard.ZstdDecompressor(max_window_size=_WINDOW_LIMIT_BYTES)
     source = cast(IO[bytes], _Marked(body))
-    pieces: list[bytes] = []
-    size = 0
+    whole = io.BytesIO()  # it gives away its bytes without a copy
+    pieces = 0
     try:
-        with unpacker.stream_reader(source, read_across_frames=True) as reader:
+        with _unpacker().stream_reader(source, read_across_frames=True) as reader:
             while piece := reader.read(_PIECE_BYTES):
-                pieces.append(piece)
-                size += len(piece)
-                if size > SIZE_LIMIT_BYTES + len(_MARK):
+                whole.write(piece)
+                pieces += 1
+                if whole.tell() > SIZE_LIMIT_BYTES + len(_MARK):
                     raise Unreadable("the unpacked body is too large")
-                if len(pieces) % _PIECES_PER_STEP == 0:
+                if pieces % _PIECES_PER_STEP == 0:
                     yield
     except zstandard.ZstdError as exc:
         raise Unreadable("the body is not zstd") from exc
-    whole = b"".join(pieces)
-    if not whole.endswith(_MARK):
+    size = whole.tell() - len(_MARK)
+    whole.seek(max(size, 0))
+    if whole.read() != _MARK:
         raise Unreadable("the compressed body is incomplete")
-    return whole.removesuffix(_MARK)
+    whole.truncate(size)
+    return whole.getvalue()
+
+
+def _unpacker() -> zstandard.ZstdDecompressor:
+    return zstandard.ZstdDecompressor(max_window_size=_WINDOW_LIMIT_BYTES)
