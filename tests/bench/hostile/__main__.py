@@ -25,7 +25,7 @@ from tests.bench.hostile import big
 from tests.bench.hostile.attack import SILENT
 from tests.bench.latency import warm_up
 from tests.bench.measure import load_on, measure
-from tests.fakes.target import ScriptedTarget
+from tests.fakes.raw_target import RawTarget
 from tests.stack import Stack
 
 STREAMS, TOKENS, TOKENS_PER_S = 50, 300, 10.0
@@ -72,7 +72,7 @@ def _scene(ground: Ground, way: str) -> Iterator[Scene]:
     with ExitStack() as running:
         gpu = running.enter_context(SimulationProcess(demo=True, load_s=0, slots=SLOTS, **speed))
         models = running.enter_context(SimulationProcess(load_s=0))
-        huge = running.enter_context(ScriptedTarget(models.url))
+        huge = running.enter_context(RawTarget(models.url))
         huge.script = big.send_big_line
         stack = Stack(
             database_url=ground.postgres.create_database(),

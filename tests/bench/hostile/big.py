@@ -2,7 +2,7 @@
 
 import socket
 
-from tests.fakes.target import chunked, head
+from tests.fakes.raw_target import chunked, head
 
 BIG_TARGET, BIG_MODEL = "big", "chain-a"
 BIG_BYTES = 20 * 1000 * 1000
