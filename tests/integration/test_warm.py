@@ -16,7 +16,7 @@ MODELS = "chat-a=4GiB,chat-b=4GiB,an-embed=1GiB;caps=embedding"
 EMBED = {"model": "an-embed", "input": "sky"}
 UNFIT = "models do not fit together"
 # A worker looks at its target every 2 s.
-LOOKS_S = 25.0
+LOOKS_S = 45.0
 
 
 @pytest.fixture
