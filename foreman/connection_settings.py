@@ -108,7 +108,7 @@ class ConnectionSettings:
         "FOREMAN_ORIGINS",
         words,
         "",
-        "browser origins allowed besides localhost, with * as wildcard",
+        "browser origins allowed in addition to localhost, with * as wildcard",
     )
     keepalive: str = setting(
         "FOREMAN_KEEPALIVE",
