@@ -1,6 +1,6 @@
 """Which headers pass through foreman, in each direction, and which query: what is named here.
 
-To a target go the headers that Ollama, or the cloud behind it, reads. They are stored with a job,
+To a target go the headers that Ollama, or its cloud service, reads. They are stored with a job,
 so nothing that may be a secret is among them: credentials have too many names to list. What
 negotiates the form of an answer (encoding, ranges, conditions) is left out, too: foreman reads
 the answers, cuts them into frames and adds to them, and may ignore all of it.

@@ -11,7 +11,7 @@ _ASCII_DIGITS = frozenset("0123456789")
 
 
 def length_of(text: str) -> int | None:
-    """The value of a `Content-Length`: ASCII digits only; None for what is none."""
+    """The value of a `Content-Length`: ASCII digits only; None for anything else."""
     if not 0 < len(text) <= _MOST_DIGITS or not _ASCII_DIGITS.issuperset(text):
         return None
     length = int(text)

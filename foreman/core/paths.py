@@ -10,7 +10,7 @@ import re
 from posixpath import normpath
 from urllib.parse import quote, unquote_to_bytes
 
-# What Go's URL type writes unescaped in a path, besides letters, digits and "-_.~".
+# What Go's URL type writes unescaped in a path, in addition to letters, digits and "-_.~".
 _GO_PATH = "$&+,/:;=@"
 # What may stand in one segment of a request line; an escape that is there already stays.
 _SEGMENT = "%!$&'()*+,;=:@"

@@ -35,7 +35,7 @@ def binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def read_here(endpoint: str, body: bytes) -> dict[str, Any]:
-    """What foreman reads, in the words of the Go program."""
+    """What foreman reads, with the field names of the Go program."""
     try:
         found = look(body, endpoint)
     except RequestRefused:
