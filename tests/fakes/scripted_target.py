@@ -37,7 +37,10 @@ Script = Callable[[Asked], Reply]
 
 
 class ScriptedTarget:
-    """Serves between `with` and its end; answers lists, loads and what `script` is asked."""
+    """Serves between `with` and its end; answers lists, loads and what `script` is asked.
+
+    `asked` has only what the script was asked: foreman's own looks and loads come at any time.
+    """
 
     def __init__(self, script: Script, *, models: list[dict[str, Any]] | None = None) -> None:
         self.asked: list[Asked] = []
@@ -75,9 +78,8 @@ class ScriptedTarget:
         self._server.server_close()
 
     def asked_for(self, path: str) -> list[Asked]:
-        """The requests for a path, whatever their query, besides those that only load."""
-        wanted = [each for each in self.asked if each.path.partition("?")[0] == path]
-        return [each for each in wanted if not _is_load(each)]
+        """The requests for a path, whatever their query."""
+        return [each for each in self.asked if each.path.partition("?")[0] == path]
 
     def serve(self, handler: BaseHTTPRequestHandler) -> None:
         body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
@@ -85,8 +87,10 @@ class ScriptedTarget:
         # The handler's own `path` has its first slashes joined.
         path = handler.requestline.split()[1]
         asked = Asked(handler.command, path, headers, body)
-        self.asked.append(asked)
-        reply = self._own(asked) or self._script(asked)
+        reply = self._own(asked)
+        if reply is None:
+            self.asked.append(asked)
+            reply = self._script(asked)
         names = {name.lower() for name, _ in reply.headers}
         with suppress(OSError):
             handler.send_response_only(reply.status)

@@ -122,7 +122,7 @@ def test_no_request_for_a_merged_list_waits_for_targets_that_are_away(
     with ScriptedTarget(lambda _: Reply()) as one, ScriptedTarget(lambda _: Reply()) as other:
         away = new_caller(FOREMAN_TARGETS=f"one={one.url},other={other.url}")  # none was heard yet
 
-        answer = away.get("/api/tags")
+        answer = away.get("/v1/models")
 
     assert answer.status_code == 503
     assert one.asked == other.asked == []
