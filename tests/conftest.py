@@ -78,15 +78,11 @@ def new_broker_url(request: pytest.FixtureRequest) -> Callable[[str], str]:
     """Makes a URL of an empty broker space of a kind: "redis" or "rabbitmq"."""
 
     def make(kind: str) -> str:
-        number = next(_numbers)
         if kind == "redis":
             valkey: ValkeyServer = request.getfixturevalue("valkey")
-            return f"redis://127.0.0.1:{valkey.port}/{number}"
+            return f"redis://127.0.0.1:{valkey.port}/{next(_numbers)}"
         rabbitmq: RabbitServer = request.getfixturevalue("rabbitmq")
-        vhost = f"test{number}"
-        rabbitmq.ctl("add_vhost", vhost)
-        rabbitmq.ctl("set_permissions", "-p", vhost, "guest", ".*", ".*", ".*")
-        return f"amqp://guest:guest@127.0.0.1:{rabbitmq.port}/{vhost}"
+        return rabbitmq.new_url()
 
     return make
 
@@ -102,22 +98,3 @@ def simulation() -> Iterator[SimulationProcess]:
     """A simulated Ollama with the models of the recording and some that can do more."""
     with SimulationProcess(demo=True, tokens_per_s=200, load_s=0.1, slots=4) as process:
         yield process
-
-
-@pytest.fixture(scope="session", params=["redis", "rabbitmq"])
-def shared_stack(
-    request: pytest.FixtureRequest,
-    postgres: PostgresServer,
-    template_url: str,
-    new_broker_url: Callable[[str], str],
-    simulation: SimulationProcess,
-) -> Iterator[Stack]:
-    """One running foreman a broker, for tests that leave it as they found it."""
-    stack = Stack(
-        database_url=postgres.create_database(template_url),
-        broker_url=new_broker_url(request.param),
-        targets=f"gpu={simulation.url}?slots=4",
-        settings={"FOREMAN_ALLOW_ADMIN": "1"},
-    )
-    with stack:
-        yield stack

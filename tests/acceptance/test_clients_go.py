@@ -26,7 +26,6 @@ from tests.acceptance.clients.witness import (
     all_slots_held,
 )
 
-pytest_plugins = ["tests.acceptance.clients.fixtures"]
 pytestmark = [
     pytest.mark.skipif(shutil.which("go") is None, reason="go is not on the PATH"),
     pytest.mark.timeout(240),  # the first build compiles Go's standard library

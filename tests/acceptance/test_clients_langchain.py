@@ -26,9 +26,6 @@ from tests.acceptance.clients.witness import (
     all_slots_held,
 )
 
-pytest_plugins = ["tests.acceptance.clients.fixtures"]
-
-
 # The library has no way to close its clients, so they keep no idle connection to be closed.
 UNKEPT = {"limits": httpx.Limits(max_keepalive_connections=0)}
 

@@ -22,8 +22,6 @@ from tests.acceptance.clients.witness import (
     all_slots_held,
 )
 
-pytest_plugins = ["tests.acceptance.clients.fixtures"]
-
 T = TypeVar("T")
 
 ASKED = [ollama.Message(role="user", content=QUESTION)]

@@ -26,7 +26,6 @@ from tests.acceptance.clients.witness import (
     all_slots_held,
 )
 
-pytest_plugins = ["tests.acceptance.clients.fixtures"]
 pytestmark = [
     pytest.mark.skipif(shutil.which("node") is None, reason="node is not on the PATH"),
     pytest.mark.timeout(240),  # the first test installs the client

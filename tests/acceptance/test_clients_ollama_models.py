@@ -17,8 +17,6 @@ from tests.acceptance.clients.witness import (
     all_slots_held,
 )
 
-pytest_plugins = ["tests.acceptance.clients.fixtures"]
-
 
 @pytest.fixture
 def client(witness: Witness) -> Iterator[ollama.Client]:

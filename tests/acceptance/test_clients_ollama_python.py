@@ -24,8 +24,6 @@ from tests.acceptance.clients.witness import (
     all_slots_held,
 )
 
-pytest_plugins = ["tests.acceptance.clients.fixtures"]
-
 ASKED = [ollama.Message(role="user", content=QUESTION)]
 
 

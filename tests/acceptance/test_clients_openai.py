@@ -25,8 +25,6 @@ from tests.acceptance.clients.witness import (
     all_slots_held,
 )
 
-pytest_plugins = ["tests.acceptance.clients.fixtures"]
-
 ASKED: list[ChatCompletionMessageParam] = [{"role": "user", "content": QUESTION}]
 PAINT: ChatCompletionFunctionToolParam = {
     "type": "function",

@@ -20,8 +20,6 @@ from tests.acceptance.clients.witness import (
     all_slots_held,
 )
 
-pytest_plugins = ["tests.acceptance.clients.fixtures"]
-
 T = TypeVar("T")
 
 ASKED: list[ChatCompletionMessageParam] = [{"role": "user", "content": QUESTION}]

@@ -138,13 +138,9 @@ class Ground:
 
     def broker_url(self, name: str) -> str:
         """An empty space of the broker of the way `name`."""
-        number = next(self._numbers)
         if name == REDIS:
-            return f"redis://127.0.0.1:{self.valkey.port}/{number % 16}"
-        vhost = f"bench{number}"
-        self.rabbitmq.ctl("add_vhost", vhost)
-        self.rabbitmq.ctl("set_permissions", "-p", vhost, "guest", ".*", ".*", ".*")
-        return f"amqp://guest:guest@127.0.0.1:{self.rabbitmq.port}/{vhost}"
+            return f"redis://127.0.0.1:{self.valkey.port}/{next(self._numbers) % 16}"
+        return self.rabbitmq.new_url()
 
 
 @contextmanager

@@ -10,6 +10,9 @@ from foreman.simulation.process import SimulationProcess
 from tests.servers import Server
 from tests.stack import Stack
 
+# For a test of what does not pass through the broker, or not in a way of its own.
+ON_ONE_BROKER = pytest.mark.parametrize("broker_url", ["redis"], indirect=True)
+
 NewStack = Callable[..., Stack]
 NewOllama = Callable[..., SimulationProcess]
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.client import Background, chat, hold, stream
-from tests.integration.conftest import NewOllama, NewStack
+from tests.integration.conftest import ON_ONE_BROKER, NewOllama, NewStack
 from tests.stack import Stack, wait_for
 
 
@@ -66,6 +66,7 @@ def test_a_queue_that_never_was_is_served_within_a_second(
     assert job["waited"].total_seconds() < 1
 
 
+@ON_ONE_BROKER
 def test_no_residency_runs_beside_another_although_both_have_free_slots(
     new_stack: NewStack, new_ollama: NewOllama
 ) -> None:
@@ -86,6 +87,7 @@ def test_no_residency_runs_beside_another_although_both_have_free_slots(
     assert ollama.state()["overlaps"] == 1
 
 
+@ON_ONE_BROKER
 def test_a_spare_worker_takes_over_the_target_of_a_dead_one(
     new_stack: NewStack, new_ollama: NewOllama
 ) -> None:
@@ -98,6 +100,7 @@ def test_a_spare_worker_takes_over_the_target_of_a_dead_one(
     assert not stack.rows("SELECT worker FROM targets")[0]["worker"].startswith(holder)
 
 
+@ON_ONE_BROKER
 def test_two_targets_are_driven_by_two_workers_and_show_one_list(
     new_stack: NewStack, new_ollama: NewOllama
 ) -> None:
@@ -117,6 +120,7 @@ def test_two_targets_are_driven_by_two_workers_and_show_one_list(
     assert sorted(names) == ["both:latest", "one:latest", "two:latest"]
 
 
+@ON_ONE_BROKER
 def test_swaps_are_written_down(new_stack: NewStack, new_ollama: NewOllama) -> None:
     stack = new_stack(new_ollama(tokens_per_s=0, load_s=0.01))
 
@@ -131,6 +135,7 @@ def test_swaps_are_written_down(new_stack: NewStack, new_ollama: NewOllama) -> N
     wait_for(lambda: {job["state"] for job in stack.jobs()} == {"succeeded"})
 
 
+@ON_ONE_BROKER
 def test_a_short_outage_of_the_target_fails_no_waiting_job(
     new_stack: NewStack, new_ollama: NewOllama
 ) -> None:
@@ -144,6 +149,7 @@ def test_a_short_outage_of_the_target_fails_no_waiting_job(
     assert stack.jobs()[0]["attempt"] <= 2
 
 
+@ON_ONE_BROKER
 def test_a_dead_target_leaves_its_jobs_to_the_one_that_lives(
     new_stack: NewStack, new_ollama: NewOllama
 ) -> None:

@@ -10,7 +10,7 @@ import zstandard
 from foreman.simulation.process import SimulationProcess
 from tests.client import Background, hold, stream
 from tests.fakes.scripted_target import Asked, Reply, ScriptedTarget
-from tests.integration.conftest import NewOllama, NewStack
+from tests.integration.conftest import ON_ONE_BROKER, NewOllama, NewStack
 from tests.servers import PostgresServer
 from tests.stack import Stack, wait_for
 
@@ -28,55 +28,71 @@ def asked_directly(ollama: SimulationProcess, path: str, body: dict[str, Any]) -
         return opened.answer.status, opened.rest()
 
 
+@pytest.fixture(scope="module")
+def stack(
+    postgres: PostgresServer,
+    template_url: str,
+    new_broker_url: Callable[[str], str],
+    simulation: SimulationProcess,
+) -> Iterator[Stack]:
+    with Stack(
+        database_url=postgres.create_database(template_url),
+        broker_url=new_broker_url("redis"),
+        targets=f"gpu={simulation.url}?slots=4",
+    ) as stack:
+        yield stack
+
+
 @pytest.mark.parametrize("path", BODIES)
 def test_an_embedding_by_a_chat_model_is_a_job_and_its_answer_the_targets_own(
-    shared_stack: Stack, simulation: SimulationProcess, path: str
+    stack: Stack, simulation: SimulationProcess, path: str
 ) -> None:
     body = {"model": "chain-a", **BODIES[path]}
 
-    answer = shared_stack.post(path, body)
+    answer = stack.post(path, body)
 
     assert (answer.status, answer.body) == asked_directly(simulation, path, body)
-    job = shared_stack.job(answer.headers["X-Foreman-Job-Id"])
+    job = stack.job(answer.headers["X-Foreman-Job-Id"])
     assert (job["endpoint"], job["queue"]) == (path, "model.chain-a%3Alatest")
     assert (answer.status, job["status"]) == (501, 501)
 
 
 @pytest.mark.parametrize("path", BODIES)
-def test_an_embedding_by_an_embedding_model_is_no_job(shared_stack: Stack, path: str) -> None:
-    before = len(shared_stack.jobs())
+def test_an_embedding_by_an_embedding_model_is_no_job(stack: Stack, path: str) -> None:
+    before = len(stack.jobs())
 
-    answer = shared_stack.post(path, {"model": "chain-embed", **BODIES[path]})
+    answer = stack.post(path, {"model": "chain-embed", **BODIES[path]})
 
     assert answer.status == 200
     assert "X-Foreman-Job-Id" not in answer.headers
-    assert len(shared_stack.jobs()) == before
+    assert len(stack.jobs()) == before
 
 
 @pytest.mark.parametrize("path", BODIES)
 @pytest.mark.parametrize("model", ["nobody-has-it", "", "in valid", None])
 def test_an_embedding_by_no_model_of_any_target_gets_the_targets_own_error(
-    shared_stack: Stack, simulation: SimulationProcess, path: str, model: str | None
+    stack: Stack, simulation: SimulationProcess, path: str, model: str | None
 ) -> None:
     body = ({} if model is None else {"model": model}) | BODIES[path]
-    before = len(shared_stack.jobs())
+    before = len(stack.jobs())
 
-    answer = shared_stack.post(path, body)
+    answer = stack.post(path, body)
 
     assert (answer.status, answer.body) == asked_directly(simulation, path, body)
     assert answer.status >= 400
-    assert len(shared_stack.jobs()) == before
+    assert len(stack.jobs()) == before
 
 
-def test_a_packed_embedding_by_a_chat_model_is_a_job(shared_stack: Stack) -> None:
+def test_a_packed_embedding_by_a_chat_model_is_a_job(stack: Stack) -> None:
     body = zstandard.compress(json.dumps({"model": "chain-a", "input": "sky"}).encode())
 
-    answer = shared_stack.post("/v1/embeddings", body, headers={"Content-Encoding": "zstd"})
+    answer = stack.post("/v1/embeddings", body, headers={"Content-Encoding": "zstd"})
 
     assert answer.status == 501
     assert "X-Foreman-Job-Id" in answer.headers
 
 
+@ON_ONE_BROKER
 def test_an_embedding_is_answered_whole_whatever_its_body_says_of_streaming(
     new_stack: NewStack, new_ollama: NewOllama
 ) -> None:
@@ -96,6 +112,7 @@ def test_an_embedding_is_answered_whole_whatever_its_body_says_of_streaming(
     assert waiting.result()[0] == 501  # no keep-alive byte came before its status
 
 
+@ON_ONE_BROKER
 def test_an_embedding_by_a_chat_model_does_not_load_it_into_the_visit_of_another(
     new_stack: NewStack, new_ollama: NewOllama
 ) -> None:

@@ -17,7 +17,7 @@ import redis
 from foreman.simulation.process import SimulationProcess
 from tests.client import LIMIT_S, chat, stream
 from tests.fakes.raw_target import RawTarget, chunked, head
-from tests.integration.conftest import NewStack
+from tests.integration.conftest import ON_ONE_BROKER, NewStack
 from tests.servers import ValkeyServer
 from tests.stack import Stack, wait_for
 
@@ -181,6 +181,7 @@ def test_a_client_that_reads_slowly_is_waited_for_and_not_cut_off(
     wait_for(lambda: states(stack) == ["succeeded"])
 
 
+@ON_ONE_BROKER
 def test_a_client_that_stops_reading_frees_its_slot_within_its_limit_of_time(
     new_stack: NewStack, target: RawTarget
 ) -> None:
@@ -195,6 +196,7 @@ def test_a_client_that_stops_reading_frees_its_slot_within_its_limit_of_time(
     connection.close()
 
 
+@ON_ONE_BROKER
 def test_a_cancellation_ends_a_paused_stream_at_once(
     new_stack: NewStack, target: RawTarget
 ) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from foreman.simulation.process import SimulationProcess
 from tests.client import Background, chat
-from tests.integration.conftest import NewOllama, NewStack
+from tests.integration.conftest import ON_ONE_BROKER, NewOllama, NewStack
 from tests.stack import Stack, wait_for
 
 SHORT = {"num_predict": 2}
@@ -29,6 +29,7 @@ def changes(stack: Stack, ollama: SimulationProcess) -> list[str]:
     return sorted(each.header("X-Foreman-Changed") or "" for each in (first, *others))
 
 
+@ON_ONE_BROKER
 @pytest.mark.parametrize(("is_on", "unloads"), [("1", 2), ("0", 4)])
 def test_of_several_only_those_with_nothing_behind_them_unload_the_model(
     new_stack: NewStack, new_ollama: NewOllama, is_on: str, unloads: int
@@ -47,6 +48,7 @@ def test_of_several_only_those_with_nothing_behind_them_unload_the_model(
     assert stack.post("/api/chat", chat(stream=False, options=SHORT)).status == 200
 
 
+@ON_ONE_BROKER
 def test_below_v1_nothing_is_changed(new_stack: NewStack, new_ollama: NewOllama) -> None:
     stack = new_stack(new_ollama(tokens_per_s=0), settings={"FOREMAN_KEEP_LOADED": "1"})
 

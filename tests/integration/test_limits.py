@@ -6,11 +6,12 @@ import signal
 import socket
 
 from tests.client import Background, chat
-from tests.integration.conftest import NewOllama, NewStack
+from tests.integration.conftest import ON_ONE_BROKER, NewOllama, NewStack
 from tests.servers import Server
 from tests.stack import wait_for
 
 
+@ON_ONE_BROKER
 def test_a_client_that_does_not_read_is_cut_off_and_delays_nobody(
     new_stack: NewStack, new_ollama: NewOllama
 ) -> None:

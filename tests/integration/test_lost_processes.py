@@ -4,7 +4,7 @@ import json
 import signal
 
 from tests.client import Background, chat, stream
-from tests.integration.conftest import NewOllama, NewStack
+from tests.integration.conftest import ON_ONE_BROKER, NewOllama, NewStack
 from tests.stack import wait_for
 
 
@@ -43,6 +43,7 @@ def test_a_stream_whose_worker_died_ends_with_an_error_line(
     assert stack.jobs()[0]["error_code"] == "worker_lost"
 
 
+@ON_ONE_BROKER
 def test_a_stream_is_not_run_again_even_when_the_note_of_its_first_byte_is_late(
     new_stack: NewStack, new_ollama: NewOllama
 ) -> None:
@@ -107,6 +108,7 @@ def test_a_worker_that_stops_lets_a_running_stream_end(
     assert stack.rows("SELECT lease_until FROM targets")[0]["lease_until"] is None
 
 
+@ON_ONE_BROKER
 def test_a_stream_that_outlasts_the_stop_of_its_worker_ends_with_an_error_line(
     new_stack: NewStack, new_ollama: NewOllama
 ) -> None:
@@ -120,6 +122,7 @@ def test_a_stream_that_outlasts_the_stop_of_its_worker_ends_with_an_error_line(
         assert "shutting down" in json.loads(opened.rest().splitlines()[-1])["error"]
 
 
+@ON_ONE_BROKER
 def test_a_stopping_web_process_ends_its_streams_with_an_error_line(
     new_stack: NewStack, new_ollama: NewOllama
 ) -> None:

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from tests.client import Background, chat, hold
-from tests.integration.conftest import NewOllama, NewStack
+from tests.integration.conftest import ON_ONE_BROKER, NewOllama, NewStack
 from tests.integration.runs.ground import ENDED, Jobs
 from tests.stack import Stack, wait_for
 
@@ -31,6 +31,7 @@ def paused(stack: Stack, name: str) -> Iterator[None]:
         stack.processes[name].signal(signal.SIGCONT)
 
 
+@ON_ONE_BROKER
 def test_the_next_job_starts_while_the_end_of_the_last_one_is_recorded(
     new_stack: NewStack, new_ollama: NewOllama
 ) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from foreman.simulation.process import SimulationProcess
 from tests.client import Background, chat, hold, stream
-from tests.integration.conftest import NewOllama, NewStack
+from tests.integration.conftest import ON_ONE_BROKER, NewOllama, NewStack
 from tests.stack import Stack, wait_for
 
 LOAD_S = 0.3
@@ -56,6 +56,7 @@ class Crowd:
             thread.join(30)
 
 
+@ON_ONE_BROKER
 def test_an_overdue_residency_ends_a_visit_that_has_paid_for_its_swap(
     new_stack: NewStack, new_ollama: NewOllama
 ) -> None:
@@ -119,6 +120,7 @@ def test_a_swap_begins_as_soon_as_the_last_of_several_slots_is_free(
     assert median(rests) < 0.1
 
 
+@ON_ONE_BROKER
 def test_a_client_that_leaves_while_its_model_loads_does_not_abort_the_load(
     new_stack: NewStack, new_ollama: NewOllama
 ) -> None:
@@ -138,6 +140,7 @@ def test_a_client_that_leaves_while_its_model_loads_does_not_abort_the_load(
     assert stack.jobs()[1]["phase"] is None
 
 
+@ON_ONE_BROKER
 def test_a_working_job_says_that_it_generates_once_its_model_is_loaded(
     new_stack: NewStack, new_ollama: NewOllama
 ) -> None:
@@ -149,6 +152,7 @@ def test_a_working_job_says_that_it_generates_once_its_model_is_loaded(
         opened.leave()
 
 
+@ON_ONE_BROKER
 def test_a_model_that_does_not_load_gets_the_targets_own_error_and_others_go_on(
     new_stack: NewStack, new_ollama: NewOllama
 ) -> None:
@@ -170,6 +174,7 @@ def test_a_model_that_does_not_load_gets_the_targets_own_error_and_others_go_on(
     assert (job["attempt"], job["state"]) == (3, "succeeded")
 
 
+@ON_ONE_BROKER
 def test_a_model_that_was_unloaded_behind_foremans_back_is_loaded_again_by_foreman(
     new_stack: NewStack, new_ollama: NewOllama
 ) -> None:
@@ -183,6 +188,7 @@ def test_a_model_that_was_unloaded_behind_foremans_back_is_loaded_again_by_forem
     assert len(ollama.log("load")) == 2
 
 
+@ON_ONE_BROKER
 def test_a_worker_that_starts_finds_what_its_target_has_loaded(
     new_stack: NewStack, new_ollama: NewOllama
 ) -> None:
@@ -217,6 +223,7 @@ def test_messages_of_cancelled_jobs_do_not_end_a_visit(
     assert [swap["to_queue"] for swap in swaps(stack)] == ["model.chain-a%3Alatest"]
 
 
+@ON_ONE_BROKER
 @pytest.mark.parametrize("wanted", ["gpu1", "gpu2"])
 def test_a_request_may_name_the_target_that_runs_it(
     new_stack: NewStack, new_ollama: NewOllama, wanted: str
@@ -230,6 +237,7 @@ def test_a_request_may_name_the_target_that_runs_it(
     assert [job["target"] for job in stack.jobs()] == [wanted]
 
 
+@ON_ONE_BROKER
 def test_a_job_for_one_target_alone_does_not_wait_for_another_that_loads_its_model(
     new_stack: NewStack, new_ollama: NewOllama
 ) -> None:
@@ -248,6 +256,7 @@ def test_a_job_for_one_target_alone_does_not_wait_for_another_that_loads_its_mod
     assert [row["name"] for row in stack.rows(loading)] == ["gpu1"]
 
 
+@ON_ONE_BROKER
 def test_a_target_that_is_none_is_refused(new_stack: NewStack, new_ollama: NewOllama) -> None:
     stack = new_stack(new_ollama())
 
@@ -257,6 +266,7 @@ def test_a_target_that_is_none_is_refused(new_stack: NewStack, new_ollama: NewOl
     assert "gpu1" in json.loads(answer.body)["error"]
 
 
+@ON_ONE_BROKER
 def test_of_two_targets_the_one_that_has_it_loaded_serves_it(
     new_stack: NewStack, new_ollama: NewOllama
 ) -> None:
@@ -270,6 +280,7 @@ def test_of_two_targets_the_one_that_has_it_loaded_serves_it(
     assert sum(len(ollama.log("load")) for ollama in ollamas) == 1
 
 
+@ON_ONE_BROKER
 def test_a_job_beside_one_that_hangs_loses_no_attempt_by_it(
     new_stack: NewStack, new_ollama: NewOllama
 ) -> None:
@@ -287,6 +298,7 @@ def test_a_job_beside_one_that_hangs_loses_no_attempt_by_it(
     assert ends == [(1, 2), (2, 2)]
 
 
+@ON_ONE_BROKER
 def test_a_wedged_target_is_sick_its_job_runs_elsewhere_and_it_comes_back(
     new_stack: NewStack, new_ollama: NewOllama
 ) -> None:

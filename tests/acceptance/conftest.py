@@ -1,4 +1,8 @@
-"""Fixtures of the client tests, loaded as a plugin by each of their modules."""
+"""The running foremen of the acceptance tests, and what the tests of clients see of them.
+
+One broker: a client speaks to the web process, whose channel the integration tests prove on both.
+A stack ends with this package, as it takes a tenth of a core while nobody uses it.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +15,24 @@ from tests.acceptance.clients.tap import Tap
 from tests.acceptance.clients.witness import SLOTS, Witness
 from tests.servers import PostgresServer
 from tests.stack import Stack
+
+
+@pytest.fixture(scope="package")
+def shared_stack(
+    postgres: PostgresServer,
+    template_url: str,
+    new_broker_url: Callable[[str], str],
+    simulation: SimulationProcess,
+) -> Iterator[Stack]:
+    """One running foreman, for tests that leave it as they found it."""
+    stack = Stack(
+        database_url=postgres.create_database(template_url),
+        broker_url=new_broker_url("redis"),
+        targets=f"gpu={simulation.url}?slots={SLOTS}",
+        settings={"FOREMAN_ALLOW_ADMIN": "1"},
+    )
+    with stack:
+        yield stack
 
 
 @pytest.fixture
@@ -29,14 +51,14 @@ def _watching(stack: Stack, simulation: SimulationProcess) -> Iterator[Witness]:
     witness.wait_until_idle()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def keepalive_stack(
     postgres: PostgresServer,
     template_url: str,
     new_broker_url: Callable[[str], str],
     simulation: SimulationProcess,
 ) -> Iterator[Stack]:
-    """A foreman that soon sends keep-alives. One broker: the web process alone writes them."""
+    """A foreman that soon sends keep-alives."""
     stack = Stack(
         database_url=postgres.create_database(template_url),
         broker_url=new_broker_url("redis"),
