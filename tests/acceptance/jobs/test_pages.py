@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from foreman.simulation.process import SimulationProcess
 from tests.stack import ROOT, Stack
 
 TEXT = (ROOT / "docs/api.md").read_text()
@@ -36,10 +37,17 @@ def run(stack: Stack, command: list[str]) -> str:
 
 
 @pytest.mark.parametrize("number", range(len(SHELL)))
-def test_what_is_pasted_into_a_shell_works(shared_stack: Stack, number: int) -> None:
+def test_what_is_pasted_into_a_shell_works(
+    shared_stack: Stack, simulation: SimulationProcess, number: int
+) -> None:
     block = here(SHELL[number], shared_stack)
+    if "/cancel" in block:  # the job must not end before
+        simulation.fault("stall_before")
 
-    printed = run(shared_stack, ["bash", "-eu", "-o", "pipefail", "-c", block])
+    try:
+        printed = run(shared_stack, ["bash", "-eu", "-o", "pipefail", "-c", block])
+    finally:
+        simulation.clear()
 
     assert printed.strip() or "list" in block
     if REFUSED in block:
