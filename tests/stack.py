@@ -17,13 +17,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, TypeVar
 
-import psycopg
-
 from foreman.embedded.probe import free_port, get
+from tests.rows import Rows
 
 ROOT = Path(__file__).parent.parent
 READY_LIMIT_S = 120.0  # of a busy machine
 STOP_LIMIT_S = 35.0
+# Between two looks: soon at first, then seldom enough to leave the machine to what is waited for.
+LOOK_AFTER_S, LOOK_EVERY_S = 0.005, 0.05
 
 T = TypeVar("T")
 
@@ -31,10 +32,12 @@ T = TypeVar("T")
 def wait_for(condition: Callable[[], T], limit_s: float = 10.0, what: str = "") -> T:
     """Call `condition` until it gives something true; AssertionError when it never does."""
     give_up_at = time.monotonic() + limit_s
+    pause_s = LOOK_AFTER_S
     while not (result := condition()):
         if time.monotonic() > give_up_at:
             raise AssertionError(f"not within {limit_s:g} s: {what or condition}")
-        time.sleep(0.01)
+        time.sleep(pause_s)
+        pause_s = min(1.5 * pause_s, LOOK_EVERY_S)
     return result
 
 
@@ -114,6 +117,7 @@ class Stack:
         }
         self._workers = workers
         self._is_migrated = is_migrated
+        self._rows = Rows(database_url)
         self._logs = tempfile.TemporaryDirectory(prefix="foreman-stack-")
         self.processes: dict[str, Process] = {}
 
@@ -141,6 +145,7 @@ class Stack:
     ) -> None:
         if self in self._running:
             self._running.remove(self)
+        self._rows.close()
         for process in self.processes.values():
             if process.is_running:
                 process.process.terminate()
@@ -194,8 +199,7 @@ class Stack:
 
     def rows(self, query: str, *parameters: Any) -> list[dict[str, Any]]:
         """What Postgres says."""
-        with psycopg.connect(self.database_url, row_factory=psycopg.rows.dict_row) as connection:
-            return connection.execute(query, parameters).fetchall()
+        return self._rows.of(query, parameters)
 
     def job(self, job_id: str) -> dict[str, Any]:
         return self.rows("SELECT * FROM jobs WHERE id = %s", job_id)[0]
