@@ -325,7 +325,7 @@ def do(ledger: Ledger, job_id: UUID, verb: str) -> None:
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     verbs=st.lists(st.sampled_from(VERBS), max_size=10),

@@ -11,7 +11,7 @@ from foreman.store.produced import Produced, keep_artifacts
 from foreman.store.runs import Claim
 from tests.integration.store.ground import LEASE_S, Store, race
 
-ROUNDS = 50
+ROUNDS = 25
 
 
 def test_of_two_claims_exactly_one_wins(store: Store) -> None:
