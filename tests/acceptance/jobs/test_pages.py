@@ -29,7 +29,7 @@ def run(stack: Stack, command: list[str]) -> str:
         env=stack.env | {"FOREMAN_URL": stack.url, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=100,  # four commands on a busy machine
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
