@@ -6,14 +6,14 @@ places that a reading of the body has found, and return None for a body that sta
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from foreman.core.bodies import Look, look
 from foreman.core.queues import Residency, residency_of
 from foreman.core.reading.tables import KEEP_ALIVE, OPTION, OPTIONS
 from foreman.core.reading.values import float_of
 from foreman.core.reading.walk import Note, Places
-from foreman.core.splice import Splice, new_member, spliced
+from foreman.core.splice import Splice, Spliced, new_member
 
 # The routes below /v1 read neither; an embedding model's context is its own affair.
 RESHAPED = frozenset({"/api/chat", "/api/generate"})
@@ -31,16 +31,21 @@ _LEAST_INTEGER = -(2**63)
 class Reshaped:
     """A body as it is sent, and what X-Foreman-Changed says of it: "" when nothing changed."""
 
-    body: bytes = field(repr=False)
+    body: Spliced
     change: str = ""
+
+
+def unchanged(body: bytes) -> Reshaped:
+    """The body as it came."""
+    return Reshaped(Spliced(body))
 
 
 def with_one_size(body: bytes, endpoint: str, places: Places, *, num_ctx: int | None) -> Reshaped:
     """The body as a target gets it under FOREMAN_NUM_CTX; None is `as-sent`."""
     if num_ctx is None or endpoint not in RESHAPED:
-        return Reshaped(body)
+        return unchanged(body)
     changed = with_num_ctx(body, places, num_ctx)
-    return Reshaped(body) if changed is None else Reshaped(changed, f"num_ctx={num_ctx}")
+    return unchanged(body) if changed is None else Reshaped(changed, f"num_ctx={num_ctx}")
 
 
 def residency_for(model: str, look: Look, sent: Reshaped, *, num_ctx: int | None) -> Residency:
@@ -75,23 +80,23 @@ def _may_name_keep_alive(body: bytes) -> bool:
 def kept_loaded(body: bytes, look: Look) -> Reshaped:
     """The body of a native route as a target gets it while more of its residency waits."""
     changed = without_keep_alive(body, look)
-    return Reshaped(body) if changed is None else Reshaped(changed, "keep_alive")
+    return unchanged(body) if changed is None else Reshaped(changed, "keep_alive")
 
 
-def with_num_ctx(body: bytes, places: Places, limit: int) -> bytes | None:
+def with_num_ctx(body: bytes, places: Places, limit: int) -> Spliced | None:
     """The body with `options.num_ctx` = `limit`, where it asks for less or for none."""
     option = b'"num_ctx":%d' % limit
     options = [note for note in places.notes if note.slot == OPTIONS]
     if not options:
         member = b'"options":{%b}' % option
-        return spliced(body, [new_member(places.start, member, is_empty=places.is_empty)])
+        return _changed(body, new_member(places.start, member, is_empty=places.is_empty))
     if options[-1].first == "n":
         # With others before it they would count again: Ollama joins all that follow a null.
         return _replaced(body, options[0], b"{%b}" % option) if len(options) == 1 else None
     asked = _asked_size(places)
     if asked is None:
         last = options[-1]
-        return spliced(body, [new_member(last.start, option, is_empty=last.is_empty)])
+        return _changed(body, new_member(last.start, option, is_empty=last.is_empty))
     return _replaced(body, asked, b"%d" % limit) if _is_below(body, asked, limit) else None
 
 
@@ -113,7 +118,7 @@ def _is_below(body: bytes, size: Note, limit: int) -> bool:
     return size.first == "0" and _LEAST_INTEGER <= float_of(body[size.start : size.end]) < limit
 
 
-def without_keep_alive(body: bytes, look: Look) -> bytes | None:
+def without_keep_alive(body: bytes, look: Look) -> Spliced | None:
     """The body with null for the `keep_alive` that would unload the model after its work.
 
     Null is an absence to Ollama. Cut out instead, an earlier duplicate would take its place.
@@ -124,5 +129,9 @@ def without_keep_alive(body: bytes, look: Look) -> bytes | None:
     return _replaced(body, named[-1], b"null")
 
 
-def _replaced(body: bytes, note: Note, value: bytes) -> bytes:
-    return spliced(body, [Splice(note.start, note.end, value)])
+def _replaced(body: bytes, note: Note, value: bytes) -> Spliced:
+    return _changed(body, Splice(note.start, note.end, value))
+
+
+def _changed(body: bytes, splice: Splice) -> Spliced:
+    return Spliced(body, (splice,))

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -12,6 +12,29 @@ class Splice:
     start: int
     end: int
     text: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Spliced:
+    """A body with changes that are made while it is written: a large one is never held twice.
+
+    No two of the changes may touch each other.
+    """
+
+    stored: bytes = field(repr=False)
+    splices: tuple[Splice, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.stored) + sum(
+            len(each.text) - (each.end - each.start) for each in self.splices
+        )
+
+    def __bytes__(self) -> bytes:
+        return spliced(self.stored, self.splices) if self.splices else self.stored
+
+    def parts(self) -> list[bytes | memoryview]:
+        """The body in parts, without a copy of it."""
+        return parts_of(self.stored, self.splices)
 
 
 def new_member(brace: int, member: bytes, *, is_empty: bool) -> Splice:

@@ -11,7 +11,7 @@ from foreman.core.bodies import find_places
 from foreman.core.reading import tables
 from foreman.core.reading.scan import Unreadable
 from foreman.core.reading.walk import Note, Places
-from foreman.core.splice import Splice, new_member, parts_of, spliced
+from foreman.core.splice import Splice, Spliced, new_member
 from foreman.core.steps import finished
 from foreman.errors import RequestRefused
 
@@ -34,24 +34,15 @@ _ASKED_FOR_USAGE = frozenset({"/v1/chat/completions", "/v1/completions"})
 class StreamRequest:
     """What is sent to the target."""
 
-    stored: bytes
+    body: Spliced
     streams: bool  # whether the endpoint can; an embedding never does
     had_usage: bool = False  # the client itself asked for `stream_options.include_usage`
-    splices: tuple[Splice, ...] = ()  # what is sent instead of parts of the stored body
-
-    @property
-    def body(self) -> bytes:
-        return spliced(self.stored, self.splices) if self.splices else self.stored
-
-    def parts(self) -> list[bytes | memoryview]:
-        """The body in parts, without a copy of it."""
-        return parts_of(self.stored, self.splices)
 
 
 def stream_request(endpoint: str, body: bytes) -> StreamRequest:
     """Return the body that makes `endpoint` stream; RequestRefused when it cannot be read."""
     if endpoint not in _STREAMS:
-        return StreamRequest(body, streams=False)
+        return StreamRequest(Spliced(body), streams=False)
     try:
         places = finished(find_places(body, tables.TABLES[endpoint]))
     except Unreadable as exc:
@@ -64,7 +55,7 @@ def stream_request(endpoint: str, body: bytes) -> StreamRequest:
         had_usage = _had_usage(places)
     if members:
         splices.append(new_member(places.start, b",".join(members), is_empty=places.is_empty))
-    return StreamRequest(body, streams=True, had_usage=had_usage, splices=tuple(splices))
+    return StreamRequest(Spliced(body, tuple(splices)), streams=True, had_usage=had_usage)
 
 
 def _streaming(places: Places, members: list[bytes]) -> list[Splice]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from foreman.adapters.target import TargetRequest, pieces_of
 from foreman.core import headers as header_rules
 from foreman.core.reshape import Reshaped
+from foreman.core.splice import Spliced
 from foreman.errors import RequestRefused
 from foreman.services.sink import Sink
 from foreman.store.db import Database
@@ -37,9 +38,10 @@ def with_body(database: Database, claim: Claim) -> Claim:
 
 def ask(claim: Claim, wanted: Reshaped, sink: Sink) -> Asked:
     """The request that `sink` wants to be sent for a claimed job."""
-    sent = sink.ask(wanted.body)
+    sent = sink.ask(wanted.body.stored)
+    # The sink changes other members than `keep_alive`: the changes do not touch each other.
+    body = Spliced(sent.body.stored, sent.body.splices + wanted.body.splices)
     headers = [*claim.headers, (header_rules.JOB_ID, str(claim.job_id))]
-    parts = sent.parts()
-    size = sum(map(len, parts))
-    request = TargetRequest("POST", claim.endpoint, claim.query, headers, pieces_of(parts), size)
+    pieces = pieces_of(body.parts())
+    request = TargetRequest("POST", claim.endpoint, claim.query, headers, pieces, len(body))
     return Asked(request, sent.streams, wanted.change)

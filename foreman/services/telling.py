@@ -5,6 +5,7 @@ import logging
 from foreman.adapters.channel import Outgoing
 from foreman.core.frames import Failure, FrameKind, Head, encode_failure, encode_head
 from foreman.core.gather.usage import Usage, usage_at_end
+from foreman.core.splice import Spliced
 from foreman.core.stream_request import StreamRequest
 from foreman.errors import ChannelLost
 from foreman.services.sink import Outcome
@@ -28,7 +29,7 @@ class ToldSink:
 
     def ask(self, body: bytes) -> StreamRequest:
         """These very bytes."""
-        return StreamRequest(body, streams=self._claim.streams)
+        return StreamRequest(Spliced(body), streams=self._claim.streams)
 
     def begin(self, head: Head) -> None:
         self._head = head

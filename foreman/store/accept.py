@@ -41,7 +41,7 @@ from foreman.core.queues import JobClass
 from foreman.core.states import JobState, Source
 from foreman.store.fixed import FixedStatement
 from foreman.store.hook_models import Hook
-from foreman.store.large import atomic, is_large
+from foreman.store.large import Value, atomic, is_large
 from foreman.store.models import Event, IdempotencyKey, Job, Payload
 from foreman.store.moves import durability
 from foreman.store.payloads import write_payloads
@@ -57,7 +57,7 @@ class AcceptedJob:
     queue: str
     job_class: JobClass
     max_attempts: int
-    body: bytes = field(repr=False)
+    body: Value = field(repr=False)
     headers: Headers
     pinned_target: str | None = None
     client: str | None = None
@@ -179,7 +179,7 @@ def insert_jobs(
     values: dict[str, Any] = {name: [getattr(job, name) for job in jobs] for name in _COLUMNS}
     values |= {
         "job_class": [job.job_class.value for job in jobs],
-        "body": [None if is_large(job.body) else job.body for job in jobs],
+        "body": [None if is_large(job.body) else bytes(job.body) for job in jobs],
         "headers": [Jsonb(job.headers) for job in jobs],
         "labels": [Jsonb(job.labels) for job in jobs],
         "ttl_s": [_interval(job.ttl_s) for job in jobs],

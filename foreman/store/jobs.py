@@ -26,7 +26,7 @@ from foreman.core.queues import JobClass
 from foreman.core.states import END_STATES, JobState, Source
 from foreman.errors import WaitedTooLong
 from foreman.store.fixed import FixedStatement
-from foreman.store.large import atomic, is_large
+from foreman.store.large import Value, atomic, is_large
 from foreman.store.models import Event, Job, Payload
 from foreman.store.moves import durability, move
 from foreman.store.payloads import write_payloads
@@ -52,7 +52,7 @@ class NewJob:
     streams: bool = True  # bytes come as they are made: silence means that something is wrong
     query: str = ""
     headers: Headers = field(default_factory=list)
-    body: bytes = field(default=b"", repr=False)
+    body: Value = field(default=b"", repr=False)
 
 
 def _insertion(*, has_payload: bool) -> Select[Any]:
@@ -111,7 +111,7 @@ def insert_job(connection: Connection, job: NewJob) -> None:
         "headers": Jsonb(job.headers),
     }
     if not is_large(job.body):
-        _INSERT.run(connection, values)
+        _INSERT.run(connection, values | {"body": bytes(job.body)})
         return
     for name in _OF_PAYLOAD:
         del values[name]

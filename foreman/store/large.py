@@ -15,6 +15,7 @@ from typing import Any
 from psycopg import sql
 from sqlalchemy import ColumnElement, Connection, Integer, bindparam, func
 
+from foreman.core.splice import Spliced
 from foreman.store.db import STATEMENT_LIMIT_MS, driver_of
 
 # Up to this size a value travels in the statement that needs it, in one round trip.
@@ -23,12 +24,15 @@ RANGE_BYTES = 1024 * 1024
 # A write that is slower than this is ended, like any statement that takes too long.
 SLOWEST_BYTES_PER_S = 256 * 1024
 
+# What a column takes; of one with changes no whole copy is made.
+Value = bytes | Spliced
+
 # PostgreSQL's binary COPY format: a signature, flags, the length of an extension; at the end -1.
 _BEGIN = b"PGCOPY\n\xff\r\n\0" + struct.pack("!ii", 0, 0)
 _END = struct.pack("!h", -1)
 
 
-def is_large(value: bytes) -> bool:
+def is_large(value: Value) -> bool:
     return len(value) > LARGE_BYTES
 
 
@@ -44,7 +48,7 @@ def atomic(connection: Connection) -> Iterator[None]:
 
 
 def copy_rows(
-    connection: Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[bytes]]
+    connection: Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[Value]]
 ) -> None:
     """Insert rows in one statement; each value is in PostgreSQL's binary format of its column."""
     names = sql.SQL(", ").join(map(sql.Identifier, columns))
@@ -59,7 +63,8 @@ def copy_rows(
             copy.write(struct.pack("!h", len(row)))
             for value in row:
                 copy.write(struct.pack("!i", len(value)))
-                copy.write(memoryview(value))  # it is cut into pieces that are no copies
+                for part in value.parts() if isinstance(value, Spliced) else [value]:
+                    copy.write(memoryview(part))  # it is cut into pieces that are no copies
         copy.write(_END)
 
 

@@ -12,10 +12,10 @@ from sqlalchemy import Connection, bindparam, select
 
 from foreman.core.frames import Headers
 from foreman.store.fixed import FixedStatement
-from foreman.store.large import copy_rows, range_of, read_whole, time_to_write
+from foreman.store.large import Value, copy_rows, range_of, read_whole, time_to_write
 from foreman.store.models import Payload
 
-LargePayload = tuple[UUID, str, Headers, bytes]  # job, query, headers, body
+LargePayload = tuple[UUID, str, Headers, Value]  # job, query, headers, body
 
 _COLUMNS = ("job_id", "query", "headers", "body")
 _READ = FixedStatement(select(range_of(Payload.body)).where(Payload.job_id == bindparam("of_job")))

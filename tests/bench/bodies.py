@@ -1,5 +1,7 @@
 """What one large request body costs in memory: `python -m tests.bench.bodies [--mib N]`.
 
+`--num-ctx max:N` sets FOREMAN_NUM_CTX, so that each body of a chat is changed on its way.
+
 The web process and the worker, on the ways that a body can take; each is asked once before with a
 small one. A body should cost either no more than one and a half times its size.
 """
@@ -18,13 +20,18 @@ from tests.stack import Stack, wait_for
 MIB = 1024 * 1024
 AIM = 1.5
 BOUNDARY = "----large-body"
+AS_SENT = "as-sent"
 
 Post = Callable[[Stack, int], None]
 
 
-def settings(mib: int) -> dict[str, str]:
-    """So that a body of this size is accepted."""
-    return {"FOREMAN_MAX_BODY": f"{mib + 1}MiB", "FOREMAN_BODY_BUDGET": f"{2 * mib + 2}MiB"}
+def settings(mib: int, num_ctx: str = AS_SENT) -> dict[str, str]:
+    """So that a body of this size is accepted, and changed to that context size."""
+    return {
+        "FOREMAN_MAX_BODY": f"{mib + 1}MiB",
+        "FOREMAN_BODY_BUDGET": f"{2 * mib + 2}MiB",
+        "FOREMAN_NUM_CTX": num_ctx,
+    }
 
 
 def post_form(stack: Stack, size_bytes: int) -> None:
@@ -81,7 +88,7 @@ def growth(stack: Stack, post: Post, size_bytes: int) -> dict[str, float]:
 
 
 @contextmanager
-def new_stack(mib: int) -> Iterator[Stack]:
+def new_stack(mib: int, num_ctx: str) -> Iterator[Stack]:
     postgres, valkey = PostgresServer(), ValkeyServer()
     try:
         with SimulationProcess(demo=True, tokens_per_s=0, load_s=0, tokens=5) as target:
@@ -89,7 +96,7 @@ def new_stack(mib: int) -> Iterator[Stack]:
                 database_url=postgres.create_database(),
                 broker_url=valkey.url,
                 targets=f"gpu={target.url}?slots=2",
-                settings=settings(mib),
+                settings=settings(mib, num_ctx),
                 is_migrated=False,
             )
             with stack:
@@ -102,9 +109,12 @@ def new_stack(mib: int) -> Iterator[Stack]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.bodies", description=__doc__)
     parser.add_argument("--mib", type=int, default=100)
+    parser.add_argument("--num-ctx", default=AS_SENT, help="FOREMAN_NUM_CTX, such as max:8192")
     args = parser.parse_args()
     for name, post in WAYS.items():
-        with new_stack(args.mib) as stack:  # fresh: what one way has left is not the next one's
+        with new_stack(
+            args.mib, args.num_ctx
+        ) as stack:  # fresh: what one way has left is not the next one's
             grown = growth(stack, post, args.mib * MIB)
         figures = ", ".join(f"{process} {times:.2f} x" for process, times in grown.items())
         is_met = max(grown.values()) <= AIM

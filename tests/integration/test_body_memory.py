@@ -25,19 +25,21 @@ pytestmark = [
 ]
 
 
+@pytest.mark.parametrize("num_ctx", [bodies.AS_SENT, "max:8192"])
 @pytest.mark.parametrize("post", bodies.WAYS.values(), ids=list(bodies.WAYS))
 def test_a_body_that_is_stored_and_sent_is_held_once(
     postgres: PostgresServer,
     template_url: str,
     new_broker_url: Callable[[str], str],
     post: bodies.Post,
+    num_ctx: str,
 ) -> None:
     with SimulationProcess(demo=True, tokens_per_s=0, load_s=0, tokens=5) as target:
         stack = Stack(
             database_url=postgres.create_database(template_url),
             broker_url=new_broker_url("redis"),
             targets=f"gpu={target.url}?slots=2",
-            settings=bodies.settings(SIZE_MIB),
+            settings=bodies.settings(SIZE_MIB, num_ctx),
         )
         with stack:
             grown = bodies.growth(stack, post, SIZE_MIB * MIB)

@@ -30,9 +30,13 @@ endings = st.sampled_from([b"", b"\n", b"garbage", b"{}", b"\xff"])
 def with_num_ctx(body: bytes, limit: int) -> bytes | None:
     """The change of a body that Ollama would accept; None for any other, too."""
     try:
-        return reshape.with_num_ctx(body, finished(find_places(body, CHAT)), limit)
+        changed = reshape.with_num_ctx(body, finished(find_places(body, CHAT)), limit)
     except Unreadable:
         return None
+    if changed is None:
+        return None
+    assert len(changed) == len(bytes(changed))
+    return bytes(changed)
 
 
 def without(body: dict[str, Any], name: str) -> dict[str, Any]:

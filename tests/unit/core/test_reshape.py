@@ -36,14 +36,15 @@ def without_keep_alive(body: bytes) -> bytes | None:
     named = body.replace(b"{", b"{" + MODEL, 1)
     looked = look(named, GENERATE)
     sent = None if looked is None else reshape.without_keep_alive(named, looked)
-    return None if sent is None else sent.replace(MODEL, b"", 1)
+    return None if sent is None else bytes(sent).replace(MODEL, b"", 1)
 
 
 def with_num_ctx(body: bytes, limit: int) -> bytes | None:
     try:
-        return reshape.with_num_ctx(body, finished(find_places(body, CHAT)), limit)
+        changed = reshape.with_num_ctx(body, finished(find_places(body, CHAT)), limit)
     except Unreadable:
         return None
+    return None if changed is None else bytes(changed)
 
 
 def with_one_size(body: bytes, endpoint: str, *, num_ctx: int | None) -> reshape.Reshaped:
@@ -137,8 +138,8 @@ def test_ollamas_own_generations_are_changed_and_the_change_is_named(endpoint: s
     assert looked
     kept = kept_loaded(KEEP_ALIVE_ZERO, looked)
 
-    assert (sized.body, sized.change) == (b'{"options":{"num_ctx":8192}}', "num_ctx=8192")
-    assert (kept.body, kept.change) == (KEEP_ALIVE_ZERO.replace(b"0", b"null"), "keep_alive")
+    assert (bytes(sized.body), sized.change) == (b'{"options":{"num_ctx":8192}}', "num_ctx=8192")
+    assert (bytes(kept.body), kept.change) == (KEEP_ALIVE_ZERO.replace(b"0", b"null"), "keep_alive")
     assert unloads_after(KEEP_ALIVE_ZERO, endpoint)
 
 
@@ -148,14 +149,14 @@ def test_ollamas_own_generations_are_changed_and_the_change_is_named(endpoint: s
 def test_every_other_route_gets_what_was_sent(endpoint: str) -> None:
     sized = with_one_size(KEEP_ALIVE_ZERO, endpoint, num_ctx=8192)
 
-    assert (sized.body, sized.change) == (KEEP_ALIVE_ZERO, "")
+    assert (bytes(sized.body), sized.change) == (KEEP_ALIVE_ZERO, "")
     assert not unloads_after(KEEP_ALIVE_ZERO, endpoint)
 
 
 def test_as_sent_is_the_very_bytes() -> None:
     body = b'{"options":{"num_ctx":1}}'
 
-    assert with_one_size(body, "/api/chat", num_ctx=None).body is body
+    assert bytes(with_one_size(body, "/api/chat", num_ctx=None).body) is body
 
 
 def test_a_body_that_stays_names_no_change() -> None:

@@ -59,7 +59,7 @@ def sink(
 def test_it_asks_for_a_stream_whatever_the_caller_wrote() -> None:
     asked = CollectedSink(claim(), limit_bytes=1).ask(claim().body)
 
-    assert json.loads(asked.body) == {"model": "m", "stream": True}
+    assert json.loads(bytes(asked.body)) == {"model": "m", "stream": True}
     assert asked.streams
 
 

@@ -128,7 +128,8 @@ def case(request: pytest.FixtureRequest) -> tuple[str, dict[str, object]]:
 
 
 def streamed(target: SimulationProcess, endpoint: str, request: dict[str, object]) -> Answer:
-    return call(target.url, endpoint, stream_request(endpoint, json.dumps(request).encode()).body)
+    asked = stream_request(endpoint, json.dumps(request).encode())
+    return call(target.url, endpoint, bytes(asked.body))
 
 
 def whole(target: SimulationProcess, endpoint: str, request: dict[str, object]) -> Answer:
