@@ -7,6 +7,7 @@ browser it then talks to its own origin, so only the Host shows that it is a str
 - Unset, and bound to loopback: this machine's names and addresses, by Ollama's rules.
 - Unset, and bound to anything else, or `*`: every name. Behind a router foreman does not know its
   own.
+- /healthz and /readyz are answered by any name; what else is refused by one gets no details there.
 
 An Origin that equals the Host means a page of foreman's own only if the Host is foreman's for
 certain (`HostNames.vouches_for`): it was checked, or it is an address, which no page of a stranger
@@ -21,12 +22,14 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from flask import Flask, request
 
+from foreman.core.paths import HEALTH
 from foreman.errors import HostRefused
 
 _LOCAL_NAME = re.compile(r"(.+\.)?localhost|.+\.(local|internal)")
 _PORT = re.compile(r":\d*\Z")
 # No name is longer. A header may be, and a pattern with several * takes the square of its length.
 NAME_LIMIT = 300
+_IS_STRANGE = "foreman.is_strange_host"
 
 
 class HostNames:
@@ -62,13 +65,25 @@ class HostNames:
 
 
 def install(app: Flask, names: HostNames) -> None:
-    """Check the Host before every request."""
+    """Check the Host before every request.
+
+    The health endpoints answer in any case, without details: a load balancer asks by an address
+    that nobody has listed.
+    """
 
     def check() -> None:
-        if not names.allows(request.headers.get("Host", "")):
+        if names.allows(request.headers.get("Host", "")):
+            return
+        if request.path not in HEALTH or request.method not in ("GET", "HEAD"):
             raise HostRefused
+        request.environ[_IS_STRANGE] = True
 
     app.before_request(check)
+
+
+def is_strange() -> bool:
+    """Whether this request has a Host that foreman does not go by."""
+    return _IS_STRANGE in request.environ
 
 
 def _pattern(name: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from flask import Flask, Response, jsonify
 
+from foreman.api import hosts
 from foreman.errors import DatabaseUnavailable
 from foreman.runtime import WebRuntime
 
@@ -23,15 +24,20 @@ class Operations:
         return jsonify(status="ok")
 
     def readyz(self) -> tuple[Response, int]:
-        """200 when a request would be served now, else 503; with what is wrong."""
+        """200 when a request would be served now, else 503; with what is wrong.
+
+        A Host that is not foreman's is told no more than whether.
+        """
         checks: dict[str, Callable[[], str]] = {
             "database": self._database,
             "broker": self._broker,
             "targets": self._targets,
         }
         problems = {name: problem for name, check in checks.items() if (problem := check())}
-        status = {name: problems.get(name, "ok") for name in checks}
         code = 503 if problems else 200
+        if hosts.is_strange():
+            return jsonify(ready=not problems), code
+        status = {name: problems.get(name, "ok") for name in checks}
         return jsonify(
             ready=not problems, live_targets=sorted(self._runtime.live_targets), **status
         ), code

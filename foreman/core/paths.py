@@ -10,6 +10,9 @@ import re
 from posixpath import normpath
 from urllib.parse import quote, unquote_to_bytes
 
+# What supervisors and load balancers ask for: answered whatever else is refused.
+HEALTH = ("/healthz", "/readyz")
+
 # What Go's URL type writes unescaped in a path, in addition to letters, digits and "-_.~".
 _GO_PATH = "$&+,/:;=@"
 # What may stand in one segment of a request line; an escape that is there already stays.

@@ -19,6 +19,7 @@ from gunicorn import util  # type: ignore[import-untyped]  # it has no types
 from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]  # it has no types
 from gunicorn.workers.ggevent import GeventWorker  # type: ignore[import-untyped]  # it has no types
 
+from foreman.core.paths import HEALTH
 from foreman.errors import Defect, ForemanError, ServerBusy
 from foreman.front.connections import Connection, Connections, Limits, address_of
 from foreman.front.head import HeadBuffer
@@ -28,7 +29,6 @@ from foreman.refusals import HeadTooSlow
 
 log = logging.getLogger(__name__)
 
-HEALTH = ("/healthz", "/readyz")
 # As many connections wait as requests run, and then some.
 CONNECTIONS, REQUESTS = 4096, 2000
 # For targets, database, broker and log. Each request needs one more, to its target.

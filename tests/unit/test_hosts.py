@@ -21,14 +21,20 @@ FOREIGN = [
 
 
 def status(
-    host: str, bound_to: str = "127.0.0.1", path: str = "/healthz", names: tuple[str, ...] = ()
+    host: str,
+    bound_to: str = "127.0.0.1",
+    path: str = "/queues",
+    names: tuple[str, ...] = (),
+    method: str = "GET",
 ) -> int:
     app = Flask("hosts")
     hosts.install(app, hosts.HostNames(bound_to, names))
     errors.install(app)
-    app.add_url_rule("/healthz", "healthz", lambda: "ok")
+    app.add_url_rule("/queues", "queues", lambda: "ok")
+    app.add_url_rule("/healthz", "healthz", lambda: "ok", methods=["GET", "POST"])
+    app.add_url_rule("/readyz", "readyz", lambda: "ok")
     environ = {"HTTP_HOST": host}
-    return app.test_client().get(path, environ_overrides=environ).status_code
+    return app.test_client().open(path, method=method, environ_overrides=environ).status_code
 
 
 @pytest.mark.parametrize("host", LOCAL)
@@ -43,6 +49,20 @@ def test_any_other_name_is_refused(host: str) -> None:
 
 def test_a_path_that_is_not_there_is_refused_before_it_is_looked_for() -> None:
     assert status("evil.example", path="/nowhere") == 403
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+@pytest.mark.parametrize("names", [(), ("foreman.example",)])
+def test_a_load_balancer_asks_for_the_health_by_any_address(
+    path: str, names: tuple[str, ...]
+) -> None:
+    assert status("8.8.8.8:11435", path=path, names=names) == 200
+    assert status("evil.example", path=path, names=names, method="HEAD") == 200
+
+
+@pytest.mark.parametrize(("path", "method"), [("/healthz", "POST"), ("/healthz/x", "GET")])
+def test_nothing_near_the_health_endpoints_is_answered(path: str, method: str) -> None:
+    assert status("evil.example", path=path, method=method) == 403
 
 
 @pytest.mark.parametrize("bound_to", ["127.0.0.1", "127.0.0.9", "::1", "[::1]", "localhost"])
