@@ -25,7 +25,8 @@
     │   └── TargetTimeout  504  (JobTooLong)
     └── StreamBroken  502        foreman's own part of a stream
         ├── WorkerLost           ├── ChannelLost
-        ├── ReaderTooSlow        └── JobCancelled  499  (ClientLeft)
+        ├── WindowOverrun        ├── ReaderTooSlow
+        └── JobCancelled  499  (ClientLeft)
 
 An answer of a target (404 model not found, 400 bad option, …) to a client that waits is never one
 of these: it is passed on as it came. A job that nobody waits for fails by it: TargetRefused,
@@ -268,6 +269,12 @@ class ChannelLost(StreamBroken):
     """Frames of this stream were lost between worker and web process."""
 
     code = "channel_lost"
+
+
+class WindowOverrun(StreamBroken):
+    """The worker sent more of this stream than its window allows."""
+
+    code = "window_overrun"
 
 
 class ReaderTooSlow(StreamBroken):

@@ -25,10 +25,10 @@ from foreman.errors import (
     DatabaseUnavailable,
     ForemanError,
     JobCancelled,
-    ReaderTooSlow,
     ShuttingDown,
     StreamBroken,
     WaitedTooLong,
+    WindowOverrun,
 )
 from foreman.runtime import WebRuntime
 from foreman.services.submit import Ticket
@@ -39,7 +39,7 @@ LATE_FRAMES_S = 2.0
 
 _NOTES: dict[Note, type[ForemanError]] = {
     Note.GONE: ClientLeft,
-    Note.OVERFLOW: ReaderTooSlow,
+    Note.OVERFLOW: WindowOverrun,
     Note.STOPPING: ShuttingDown,
 }
 

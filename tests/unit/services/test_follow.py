@@ -10,8 +10,10 @@ from foreman.adapters.inbox import Mailbox
 from foreman.core.frames import Frame, FrameKind, Head, encode_head
 from foreman.core.states import JobState
 from foreman.core.surface import Dialect
+from foreman.errors import WindowOverrun
 from foreman.runtime import WebRuntime
 from foreman.services import follow
+from foreman.services.listening import Listener
 from foreman.services.submit import Ticket
 from foreman.store import jobs
 from foreman.store.jobs import Ending
@@ -21,6 +23,12 @@ SETTINGS = {"sync_wait_s": 60, "lease_s": 0.05, "keepalive": "off", "stream_buff
 
 
 def follower(mailbox: Mailbox) -> follow.Follower:
+    return follow.Follower(*waiting(mailbox))
+
+
+def waiting(mailbox: Mailbox) -> tuple[WebRuntime, Ticket]:
+    """A web process, and the request in it whose frames come to this mailbox."""
+
     def ignore(job_id: object) -> None: ...
 
     runtime: Any = SimpleNamespace(
@@ -37,7 +45,7 @@ def follower(mailbox: Mailbox) -> follow.Follower:
         change=None,
         request=SimpleNamespace(route=route),
     )
-    return follow.Follower(cast(WebRuntime, runtime), cast(Ticket, ticket))
+    return cast(WebRuntime, runtime), cast(Ticket, ticket)
 
 
 def frames(*parts: tuple[FrameKind, bytes]) -> list[Frame]:
@@ -73,3 +81,17 @@ def test_frames_that_come_while_the_row_is_read_are_taken_in_their_order(
     started = follower(mailbox).start()
 
     assert (started.status, b"".join(started.body)) == (200, b"{}")
+
+
+def test_a_worker_that_overruns_its_window_is_not_taken_for_a_slow_client() -> None:
+    mailbox = Mailbox(1000, lambda fence, taken_bytes: None, lambda: None)
+    head = encode_head(Head(200, [("Content-Type", "application/json")]))
+    for frame in frames((FrameKind.HEAD, head), *[(FrameKind.DATA, b"x" * 1500)] * 3):
+        mailbox.put(frame)
+    listener = Listener(*waiting(mailbox))
+
+    with pytest.raises(WindowOverrun) as raised:
+        list(iter(lambda: listener.next(float("inf")), b""))
+
+    assert raised.value.code == "window_overrun"
+    assert str(raised.value) == "The worker sent more of this stream than its window allows"
