@@ -29,14 +29,15 @@ class Turns:
     def run(self, steps: Generator[None, None, T], size_bytes: int) -> T:
         """The end of these steps; ServerBusy when too many large bodies are being read."""
         if size_bytes <= SMALL_BYTES:
-            return finished(steps, _give_turn)
+            return finished(steps, give_turn)
         if not self._places.acquire(timeout=self._wait_s):
             raise ServerBusy("server busy, please try again: too many large requests at once")
         try:
-            return finished(steps, _give_turn)
+            return finished(steps, give_turn)
         finally:
             self._places.release()
 
 
-def _give_turn() -> None:
-    time.sleep(0)  # under gevent: everybody else's turn
+def give_turn() -> None:
+    """Let everybody else do a step, under gevent; nearly nothing for a thread."""
+    time.sleep(0)

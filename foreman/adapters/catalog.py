@@ -5,7 +5,6 @@ what that query brings. A target that is away is never queried for a request: on
 `refresh_target` do that, which the process calls in the background.
 """
 
-import json
 import logging
 import math
 import threading
@@ -14,9 +13,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from foreman.adapters.target import TargetClient, TargetRequest
-from foreman.core.embedding import Listed, listed
-from foreman.core.queues import canonical_name
+from foreman.core.embedding import Listed
+from foreman.core.lists import models_in
+from foreman.core.steps import finished
 from foreman.errors import NoLiveTarget, TargetError
+from foreman.turns import give_turn
 
 log = logging.getLogger(__name__)
 
@@ -222,10 +223,10 @@ def _ask(client: TargetClient) -> Listing | None:
     """The list of a target; None when it gave none."""
     try:
         head, body = client.fetch(TargetRequest("GET", "/api/tags"), silence_s=FETCH_LIMIT_S)
-        entries = json.loads(body)["models"] if head.status == 200 else None
-        if entries is None:
+        if head.status != 200:
             return None
-        named = {canonical_name(str(each["name"])): listed(each) for each in entries}
-    except (TargetError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        # Not in one piece: a target decides how much there is to read.
+        return Listing(finished(models_in(body), give_turn), True)
+    except (TargetError, ValueError) as error:
+        log.debug("list of a target not read", extra={"error": str(error)})
         return None
-    return Listing({name: each for name, each in named.items() if name}, True)

@@ -9,17 +9,20 @@ from typing import Any
 from foreman.adapters.target import TargetClient, TargetRequest
 from foreman.core import headers as header_rules
 from foreman.core.frames import Head
+from foreman.core.lists import entries_in
 from foreman.core.queues import canonical_name
+from foreman.core.steps import finished
 from foreman.core.target_words import error_words
 from foreman.core.warm import Loaded
 from foreman.errors import TargetError
+from foreman.turns import give_turn
 
 LOOK_LIMIT_S = 5.0
 # Empty input: load, and say for how long.
 EMBED, GENERATE = "/api/embed", "/api/generate"
 FOREVER = -1
 # What reading an answer raises that is no list of loaded models, whatever it is instead.
-_NOT_A_LIST = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+_NOT_A_LIST = (ValueError, KeyError, TypeError, AttributeError, OverflowError)
 
 
 def loaded_models(client: TargetClient) -> dict[str, Loaded]:
@@ -27,7 +30,7 @@ def loaded_models(client: TargetClient) -> dict[str, Loaded]:
     head, body = client.fetch(TargetRequest("GET", "/api/ps"), silence_s=LOOK_LIMIT_S)
     now = _time_there(head)
     try:
-        entries = [_loaded(entry, now) for entry in json.loads(body)["models"]]
+        entries = [_loaded(entry, now) for entry in finished(entries_in(body), give_turn)]
     except _NOT_A_LIST as exc:
         raise TargetError(f"target {client.name} does not say what it has loaded") from exc
     return {entry.model: entry for entry in entries}

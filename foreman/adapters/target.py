@@ -24,11 +24,11 @@ from urllib3.exceptions import (
     ReadTimeoutError,
 )
 
+from foreman.adapters.bounded import BoundedCall
 from foreman.adapters.responses import StrictResponse
 from foreman.core.frames import Head, Headers
 from foreman.core.lengths import with_one_length
 from foreman.errors import (
-    AnswerTooLarge,
     AnswerUnreadable,
     TargetCut,
     TargetError,
@@ -40,8 +40,8 @@ from foreman.parsing import TargetSpec
 CONNECT_LIMIT_S = 5.0
 READ_SIZE = 64 * 1024
 PIECE_BYTES = 1024 * 1024
-# Of an answer that foreman reads itself: some 30 000 models.
-FETCH_LIMIT_BYTES = 16 * 1024 * 1024
+# Of an answer that foreman reads itself, unless it says so: some 6 000 models.
+FETCH_LIMIT_BYTES = 4 * 1024 * 1024
 _CUTS = (IncompleteRead, RemoteDisconnected)
 
 
@@ -81,29 +81,22 @@ class TargetClient:
         """A fresh exchange; nothing is sent yet."""
         return Call(self, self._adapter, silence_s or self._silence_s)
 
+    def bounded_call(self, *, limit_s: float, limit_bytes: int) -> BoundedCall:
+        """The same with limits for the whole of its answer."""
+        call = self.call(silence_s=min(limit_s, self._silence_s))
+        return BoundedCall(call, self.name, limit_s=limit_s, limit_bytes=limit_bytes)
+
     def fetch(self, request: TargetRequest, *, silence_s: float | None) -> tuple[Head, bytes]:
         """A whole exchange whose answer is small; None: as silent as any answer may be.
 
         The limit is for the exchange as a whole, too: an answer that drips is not waited for.
         """
-        call = self.call(silence_s=silence_s)
         limit_s = silence_s or self._silence_s
-        out_of_time = threading.Timer(min(limit_s, threading.TIMEOUT_MAX), call.abort)
-        out_of_time.daemon = True
-        out_of_time.start()
+        call = self.bounded_call(limit_s=limit_s, limit_bytes=FETCH_LIMIT_BYTES)
         try:
-            head, body = call.send(request), _joined(call.chunks(), self.name)
-        except TargetCut:
-            if not call.is_aborted:
-                raise
+            return call.send(request), b"".join(call.chunks())
         finally:
-            out_of_time.cancel()
             call.close()
-        if call.is_aborted:  # an answer without a length has ended then, too
-            raise TargetTimeout(
-                f"target {self.name} did not answer completely within {limit_s:g} s"
-            )
-        return head, body
 
     def close(self) -> None:
         self._adapter.close()
@@ -212,18 +205,6 @@ class Call:
         if isinstance(reason, HTTPException) and not isinstance(reason, _CUTS):
             return AnswerUnreadable(f"target {name} sent an invalid HTTP answer: {reason}")
         return TargetCut(f"target {name} closed the connection before its answer was whole")
-
-
-def _joined(chunks: Iterable[bytes], name: str) -> bytes:
-    """The whole of a small answer."""
-    whole = bytearray()
-    for chunk in chunks:
-        whole += chunk
-        if len(whole) > FETCH_LIMIT_BYTES:
-            raise AnswerTooLarge(
-                f"the answer of target {name} has more than {FETCH_LIMIT_BYTES} bytes"
-            )
-    return bytes(whole)
 
 
 def _nothing() -> None:

@@ -34,6 +34,7 @@ from foreman.services.forward import Forwarding, chosen_target, merged, target_f
 from foreman.services.submit import Direct, Queued, Request, Ticket, any_target, place, submit
 from foreman.turns import Turns
 
+MIB = 1024 * 1024
 ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
@@ -74,7 +75,11 @@ class OllamaSurface:
         asked = _asked(route, body)
         if route.route_class is RouteClass.MERGED and self._should_merge():
             return exchange_response(merged(self._runtime, route))
-        return self._forward(self._target_of(route, body), asked)
+        limit_bytes = None if route.answer_mib is None else route.answer_mib * MIB
+        forwarding = Forwarding(
+            self._runtime, self._target_of(route, body), asked, limit_bytes=limit_bytes
+        )
+        return exchange_response(forwarding)
 
     def _read_body(self) -> bytes:
         return client.read_body(self._runtime.settings.max_body_bytes)

@@ -7,7 +7,7 @@ loaded as for a chat, so its request has to wait in its queue.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from foreman.core.go_json import fields
+from foreman.core.reading.answers import Reading, built, is_object, members_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +28,19 @@ def listed(entry: Mapping[str, object]) -> Listed:
     )
 
 
-def embeds_by_show(answer: Mapping[str, object]) -> bool:
-    """Whether `/api/show` describes an embedding model.
+def embeds_by_show(answer: bytes) -> Reading[bool]:
+    """Whether an answer of `/api/show` describes an embedding model; Unreadable for no object.
 
     Before 0.6.4 it names no capabilities. They come from the model's file: a model for embeddings
     says there how to pool its vectors.
     """
-    embeds = _embeds(answer.get("capabilities"))
+    members = yield from members_of(answer)
+    capabilities, info = members.get("capabilities"), members.get("model_info")
+    embeds = _embeds(built(answer, capabilities)) if capabilities else None
     if embeds is not None:
         return embeds
-    return any(name.endswith(".pooling_type") for name in fields(answer.get("model_info")))
+    named = (yield from members_of(answer, info)) if info and is_object(answer, info) else {}
+    return any(name.endswith(".pooling_type") for name in named)
 
 
 def _embeds(capabilities: object) -> bool | None:

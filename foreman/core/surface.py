@@ -36,6 +36,7 @@ class Route:
     dialect: Dialect
     streams_by_default: bool = False
     list_key: str = ""  # of a merged answer: the field that holds the list
+    answer_mib: int | None = None  # at most; None: it may be as long as it takes
 
 
 def _route(methods: str, path: str, route_class: RouteClass, **more: object) -> Route:
@@ -56,13 +57,14 @@ ROUTES = (
     _route("POST", "/api/embed", RouteClass.BYPASS),
     _route("POST", "/api/embeddings", RouteClass.BYPASS),
     _route("POST", "/v1/embeddings", RouteClass.BYPASS),
-    _route("GET HEAD", "/api/tags", RouteClass.MERGED, list_key="models"),
-    _route("GET", "/api/ps", RouteClass.MERGED, list_key="models"),
-    _route("GET", "/v1/models", RouteClass.MERGED, list_key="data"),
-    _route("GET HEAD", "/", RouteClass.FORWARDED),
-    _route("GET HEAD", "/api/version", RouteClass.FORWARDED),
-    _route("POST", "/api/show", RouteClass.FORWARDED),
-    _route("GET", "/v1/models/", RouteClass.FORWARDED),
+    _route("GET HEAD", "/api/tags", RouteClass.MERGED, list_key="models", answer_mib=16),
+    _route("GET", "/api/ps", RouteClass.MERGED, list_key="models", answer_mib=16),
+    _route("GET", "/v1/models", RouteClass.MERGED, list_key="data", answer_mib=16),
+    _route("GET HEAD", "/", RouteClass.FORWARDED, answer_mib=16),
+    _route("GET HEAD", "/api/version", RouteClass.FORWARDED, answer_mib=16),
+    # With `verbose` it names each of a model's 250 000 tokens.
+    _route("POST", "/api/show", RouteClass.FORWARDED, answer_mib=64),
+    _route("GET", "/v1/models/", RouteClass.FORWARDED, answer_mib=16),
     _route("POST", "/api/pull", RouteClass.ADMIN, streams_by_default=True),
     _route("POST", "/api/push", RouteClass.ADMIN, streams_by_default=True),
     _route("POST", "/api/create", RouteClass.ADMIN, streams_by_default=True),

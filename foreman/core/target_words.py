@@ -1,8 +1,18 @@
 """What a target says is wrong, out of the body of its answer, in any dialect."""
 
 from foreman.core.go_json import fields, read, text
+from foreman.core.reading.answers import Reading, built, members_of
 
 LIMIT_CHARS = 500
+
+
+def error_in(answer: bytes) -> Reading[str]:
+    """The string that an answer of Ollama's own routes has as its `error`; "" for none.
+
+    In steps, for who has others to serve.
+    """
+    error = (yield from members_of(answer)).get("error")
+    return text(built(answer, error)) if error else ""
 
 
 def error_words(body: bytes) -> str:

@@ -12,8 +12,7 @@ from collections import OrderedDict
 from foreman.adapters.catalog import Placement
 from foreman.adapters.target import TargetRequest
 from foreman.core.embedding import Listed, embeds_by_show
-from foreman.core.go_json import fields, read
-from foreman.errors import TargetError
+from foreman.errors import ServerBusy, TargetError
 from foreman.runtime import WebRuntime
 
 log = logging.getLogger(__name__)
@@ -60,8 +59,10 @@ class Capabilities:
         asked = TargetRequest("POST", "/api/show", body=json.dumps({"model": model}).encode())
         try:
             head, body = self._runtime.targets[target].fetch(asked, silence_s=SHOW_LIMIT_S)
-            return embeds_by_show(fields(read(body))) if head.status == 200 else None
-        except (TargetError, ValueError) as error:
+            if head.status != 200:
+                return None
+            return self._runtime.turns.run(embeds_by_show(body), len(body))
+        except (TargetError, ServerBusy, ValueError) as error:
             log.warning(
                 "capabilities not read",
                 extra={"target": target, "model": model, "error": str(error)},

@@ -1,15 +1,15 @@
 """Paths that do not queue: one target answers, or all of them and their lists are merged."""
 
-import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 
+from foreman.adapters.bounded import BoundedCall
 from foreman.adapters.target import Call, TargetRequest
 from foreman.core import headers as header_rules
 from foreman.core.frames import Head
-from foreman.core.go_json import items
+from foreman.core.lists import read_list, union_of
 from foreman.core.queues import canonical_name
 from foreman.core.replies import Framing, error_piece, stream_framing
 from foreman.core.surface import Route, dialect_of
@@ -21,28 +21,51 @@ from foreman.services.submit import any_target
 log = logging.getLogger(__name__)
 
 LIST_LIMIT_S = 5.0
+# For a whole answer that is short by its nature, also to a client that reads slowly.
+ANSWER_LIMIT_S = 120.0
 
 
 class Forwarding:
     """One request that a target answers directly, bytes through in both directions."""
 
-    def __init__(self, runtime: WebRuntime, target: str, request: TargetRequest) -> None:
+    def __init__(
+        self,
+        runtime: WebRuntime,
+        target: str,
+        request: TargetRequest,
+        *,
+        limit_bytes: int | None = None,
+    ) -> None:
+        """`limit_bytes`: the answer may have no more, and it may not take long either."""
         self._request = request
         self._target = target
-        self._call: Call = runtime.targets[target].call()
+        client = runtime.targets[target]
+        self._is_bounded = limit_bytes is not None
+        self._call: Call | BoundedCall = (
+            client.call()
+            if limit_bytes is None
+            else client.bounded_call(limit_s=ANSWER_LIMIT_S, limit_bytes=limit_bytes)
+        )
 
     def start(self) -> Answer:
         head = self._call.send(self._request)
         self._request = replace(self._request, body=None)  # it is out; the answer may be long
         check_final(head, self._target)
+        chunks = self._call.chunks()
+        # An answer that is short comes at once; what is wrong before its first byte has a status.
+        first = next(chunks, b"") if self._is_bounded else b""
         head = Head(head.status, header_rules.of_target(head.headers))
         headers = [*head.headers, (header_rules.TARGET, self._target)]
-        return Answer(head.status, headers, self._body(stream_framing(head)))
+        return Answer(head.status, headers, self._body(first, chunks, stream_framing(head)))
 
-    def _body(self, framing: Framing | None) -> Iterator[bytes]:
-        last = b""
+    def _body(
+        self, first: bytes, chunks: Iterator[bytes], framing: Framing | None
+    ) -> Iterator[bytes]:
+        last = first
         try:
-            for last in self._call.chunks():
+            if first:
+                yield first
+            for last in chunks:
                 yield last
         except TargetError as error:
             if framing is None or self._call.is_aborted:
@@ -82,33 +105,19 @@ def merged(runtime: WebRuntime, route: Route) -> Answer:
     foreman reads these answers itself: it asks for them in its own words.
     """
     asked = TargetRequest("GET", route.path)
-    answers = []
+    heads, lists = [], []
     for name in runtime.catalog.reachable:
-        with suppress(TargetError, ValueError, RecursionError):
+        with suppress(TargetError, ValueError):
             head, body = runtime.targets[name].fetch(asked, silence_s=LIST_LIMIT_S)
-            whole = json.loads(body)
-            if head.status == 200 and isinstance(whole, dict):
-                answers.append((head, whole))
-    if not answers:
+            if head.status == 200:
+                lists.append(runtime.turns.run(read_list(body, route.list_key), len(body)))
+                heads.append(head)
+    if not lists:
         raise NoLiveTarget("server busy, please try again: no target answers")
-    union = _union(route, [entry for _, whole in answers for entry in _entries(route, whole)])
-    text = json.dumps(
-        {**answers[0][1], route.list_key: union}, separators=(",", ":"), ensure_ascii=False
-    )
-    return Answer(200, [_content_type(answers[0][0])], iter([text.encode(errors="replace")]))
-
-
-def _entries(route: Route, whole: Mapping[str, object]) -> list[Mapping[str, object]]:
-    return [entry for entry in items(whole.get(route.list_key)) if isinstance(entry, dict)]
+    # What is loaded is listed for each target that has loaded it.
+    union = union_of(lists, route.list_key, is_each_once=route.path != "/api/ps")
+    return Answer(200, [_content_type(heads[0])], union)
 
 
 def _content_type(head: Head) -> tuple[str, str]:
     return ("Content-Type", header_rules.find(head.headers, "content-type") or "application/json")
-
-
-def _union(route: Route, entries: Sequence[Mapping[str, object]]) -> Sequence[Mapping[str, object]]:
-    """Each model once; what is loaded is listed for each target that has loaded it."""
-    if route.path == "/api/ps":
-        return entries
-    seen = {str(entry.get("name") or entry.get("id")): entry for entry in reversed(entries)}
-    return list(reversed(seen.values()))

@@ -16,10 +16,9 @@ from foreman.adapters.catalog import Placement
 from foreman.adapters.target import TargetRequest
 from foreman.core import headers as header_rules
 from foreman.core.bodies import Look, read
-from foreman.core.go_json import fields
-from foreman.core.go_json import read as read_json
 from foreman.core.queues import canonical_name, is_cloud_name
 from foreman.core.reading.scan import Unreadable
+from foreman.core.target_words import error_in
 from foreman.errors import (
     BodyTooComplex,
     ForemanError,
@@ -102,8 +101,7 @@ class Judge:
             if head.status == 200:
                 self._runtime.catalog.expire()
                 return ""
-            words = fields(read_json(body)).get("error")
-            if isinstance(words, str) and words:
+            if words := self._runtime.turns.run(error_in(body), len(body)):
                 return words
         return f"model '{model}' not found"
 

@@ -67,8 +67,8 @@ def _drip(connection: socket.socket, piece: bytes) -> None:
         time.sleep(LIMIT_S / 10)  # the rate at which it drips
 
 
-def test_an_endless_answer_is_given_up_at_16_mib() -> None:
-    assert FETCH_LIMIT_BYTES == 16 * 1024 * 1024
+def test_an_endless_answer_is_given_up_at_4_mib() -> None:
+    assert FETCH_LIMIT_BYTES == 4 * 1024 * 1024
     with target_that(endless) as client, pytest.raises(AnswerTooLarge, match="gpu has more than"):
         client.fetch(ASKED, silence_s=20)
 
@@ -123,3 +123,28 @@ def test_a_target_that_does_not_say_what_it_has_loaded_is_an_error_of_the_target
 
     with target_that(answer) as client, pytest.raises(TargetError, match="does not say"):
         loaded_models(client)
+
+
+@pytest.mark.parametrize("answer", [drips_body, drips_open_body, drips_head])
+def test_an_answer_that_is_passed_on_has_a_deadline_too(answer: Answer) -> None:
+    with target_that(answer) as client:
+        call = client.bounded_call(limit_s=LIMIT_S, limit_bytes=FETCH_LIMIT_BYTES)
+
+        def answered() -> None:
+            call.send(ASKED)
+            list(call.chunks())
+
+        with closing(call), pytest.raises(TargetTimeout, match="did not answer completely"):
+            answered()
+
+
+def test_the_limit_of_an_answer_is_not_passed_by_a_byte() -> None:
+    with target_that(endless) as client:
+        call = client.bounded_call(limit_s=20, limit_bytes=100_000)
+        call.send(ASKED)
+        received = 0
+        with closing(call), pytest.raises(AnswerTooLarge):  # noqa: PT012  # counts what came
+            for chunk in call.chunks():
+                received += len(chunk)
+
+    assert 0 < received <= 100_000

@@ -1,5 +1,6 @@
 """Which models are for embeddings, and where an embedding goes, rule by rule."""
 
+import json
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foreman.core.embedding import Listed, embeds_by_show, listed, pick_target
+from foreman.core.steps import finished
 
 BOTH = ["one", "two"]
 
@@ -96,4 +98,4 @@ def test_an_entry_of_a_list_may_lack_all_that_is_read() -> None:
     ],
 )
 def test_a_model_is_described_as_one_for_embeddings(answer: dict[str, Any], embeds: bool) -> None:
-    assert embeds_by_show(answer) is embeds
+    assert finished(embeds_by_show(json.dumps(answer).encode())) is embeds

@@ -12,6 +12,7 @@ from foreman.adapters.target import TargetClient
 from foreman.parsing import TargetSpec
 from foreman.runtime import WebRuntime
 from foreman.services.capabilities import Capabilities
+from foreman.turns import Turns
 from tests.fakes.scripted_target import Asked, Reply, ScriptedTarget
 
 EMBEDS = b'{"capabilities":["embedding"]}'
@@ -22,7 +23,7 @@ class Old:
 
     def __init__(self, catalog: Catalog, client: TargetClient, fake: ScriptedTarget) -> None:
         self.catalog, self.fake = catalog, fake
-        runtime = SimpleNamespace(catalog=catalog, targets={"gpu": client})
+        runtime = SimpleNamespace(catalog=catalog, targets={"gpu": client}, turns=Turns())
         self.capabilities = Capabilities(cast(WebRuntime, runtime))
         self.shown = EMBEDS
 

@@ -13,6 +13,7 @@ from foreman.parsing import TargetSpec
 from foreman.refusals import ModelNotFound
 from foreman.runtime import WebRuntime
 from foreman.services.judge import Judge
+from foreman.turns import Turns
 from tests.fakes.scripted_target import Reply, ScriptedTarget
 
 
@@ -23,7 +24,8 @@ def test_an_error_that_cannot_be_read_means_that_the_model_is_not_there(body: by
         with closing(TargetClient(spec, silence_s=20, connections=1)) as client:
             catalog = Catalog({"gpu": client})
             catalog.refresh()
-            runtime = cast(WebRuntime, SimpleNamespace(catalog=catalog, targets={"gpu": client}))
+            parts = {"catalog": catalog, "targets": {"gpu": client}, "turns": Turns()}
+            runtime = cast(WebRuntime, SimpleNamespace(**parts))
 
             with pytest.raises(ModelNotFound, match="gpu: model 'other:latest' not found"):
                 Judge(runtime).model(Look("other", streams=False), None)
