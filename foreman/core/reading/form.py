@@ -5,11 +5,12 @@ a field of the same name, as in Go.
 """
 
 import re
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass
 from urllib.parse import unquote_plus
 
 from foreman.core.reading.media_type import BadMediaType, media_type
+from foreman.core.reading.quoted import unquoted
 from foreman.core.reading.scan import COUNT_LIMIT, STEP_BYTES, STEP_TOKENS, Unreadable
 from foreman.errors import BodyTooComplex
 
@@ -22,6 +23,7 @@ VALUE_LIMIT_BYTES = 64 * 1024
 _HEADER = re.compile(
     rb"([!#$%&'*+.^_`|~0-9A-Za-z-][!#$%&'*+.^_`|~0-9A-Za-z -]*):[ \t]*([^\x00-\x08\n-\x1f\x7f]*)"
 )
+_BLANKS = (b" ", b"\t")
 _AFTER_BOUNDARY = (b" ", b"\t", b"\r", b"\n", b"--")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})|;")
 
@@ -30,8 +32,6 @@ def form_value(body: bytes, content_type: str, query: str, name: str) -> Generat
     """The value of a field, "" for none; Unreadable for what Go takes for no form."""
     kind, params = media_type(content_type)
     boundary = params.get("boundary", "").encode("latin-1", errors="replace")
-    if any("*" in key for key in params):
-        raise Unreadable("the Content-Type has a parameter in a form that is not read")
     if kind != "multipart/form-data" or not 0 < len(boundary) < _LINE_LIMIT_BYTES // 2:
         raise Unreadable("the body is not a multipart form")
     found = [value for key, value in _parameters(query) if key == name]
@@ -40,32 +40,36 @@ def form_value(body: bytes, content_type: str, query: str, name: str) -> Generat
         part = yield from form.next_part()
         if part is None:
             return found[0] if found else ""
-        if part.name == name and part.is_odd:
-            raise Unreadable(f"the part {name} is written in a way that is not read here")
-        if part.name == name and not part.is_file:
-            if part.end - part.start > VALUE_LIMIT_BYTES:
-                raise BodyTooComplex(f"the value of {name} has more than {VALUE_LIMIT_BYTES} bytes")
-            found.append(body[part.start : part.end].decode("utf-8", errors="replace"))
+        if part.is_file or not (part.name == name or part.is_encoded):
+            continue
+        if part.end - part.start > VALUE_LIMIT_BYTES:
+            raise BodyTooComplex(
+                f"the value of {part.name[:100]} has more than {VALUE_LIMIT_BYTES} bytes"
+            )
+        value = body[part.start : part.end]
+        if part.is_encoded:
+            value = unquoted(value)  # of any field: an error in it is one of the form
+        if part.name == name:
+            found.append(value.decode("utf-8", errors="replace"))
     raise Unreadable(f"the form has more than {PARTS_LIMIT} parts")
 
 
-def _described(disposition: str) -> "_Described":
-    """What the disposition of a part says; nothing where Go does not read it."""
+def _described(headers: Mapping[bytes, bytes]) -> "_Described":
+    """What the headers of a part say; nothing of its name where Go does not read it."""
+    disposition = headers.get(b"content-disposition", b"").decode("utf-8", errors="replace")
+    encoding = headers.get(b"content-transfer-encoding", b"").lower()
     try:
         kind, params = media_type(disposition)
     except BadMediaType:
         return _Described()
-    # Parameters in the form of RFC 2231: some clients write the name of a file so.
-    extended = {key.partition("*")[0] for key in params if "*" in key}
-    if "name" in extended:
-        raise Unreadable("a part of the form has a name in a form that is not read")
     name = params.get("name", "") if kind == "form-data" else ""
-    return _Described(name, bool(params.get("filename")), "filename" in extended)
+    # What has no name is not read at all. Of a file only where it ends matters here.
+    is_encoded = bool(name) and encoding == b"quoted-printable"
+    return _Described(name, bool(params.get("filename")), is_encoded)
 
 
-def _is_encoded(header: re.Match[bytes]) -> bool:
-    is_encoding = header[1].lower() == b"content-transfer-encoding"
-    return is_encoding and header[2].strip().lower() == b"quoted-printable"
+def _without_end(line: bytes) -> bytes:
+    return line[:-1].removesuffix(b"\r") if line.endswith(b"\n") else line
 
 
 def _parameters(query: str) -> Iterator[tuple[str, str]]:
@@ -82,7 +86,7 @@ class _Described:
 
     name: str = ""
     is_file: bool = False
-    is_odd: bool = False  # whether it is a file, or what its content means, is not known here
+    is_encoded: bool = False  # its content is quoted-printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +114,12 @@ class _Form:
         if not (yield from self._pass_boundary()):
             return None
         self._has_begun = True
-        described = self._headers()
+        described = yield from self._headers()
         if described is None:
             return None
         start = self._at
         end = yield from self._content_end()
-        return _Part(described.name, described.is_file, described.is_odd, start, end)
+        return _Part(described.name, described.is_file, described.is_encoded, start, end)
 
     def _pass_boundary(self) -> Generator[None, None, bool]:
         """Go past the next line that is a boundary; False when it is the last one."""
@@ -140,11 +144,11 @@ class _Form:
             if self._is_due():
                 yield
 
-    def _line(self) -> bytes:
-        end = self._body.find(b"\n", self._at, self._at + _LINE_LIMIT_BYTES)
-        end = end + 1 if end >= 0 else min(len(self._body), self._at + _LINE_LIMIT_BYTES)
+    def _line(self, limit_bytes: int = _LINE_LIMIT_BYTES) -> bytes:
+        end = self._body.find(b"\n", self._at, self._at + limit_bytes)
+        end = end + 1 if end >= 0 else min(len(self._body), self._at + limit_bytes)
         line = self._body[self._at : end]
-        if len(line) == _LINE_LIMIT_BYTES:
+        if len(line) == limit_bytes and not line.endswith(b"\n"):
             raise Unreadable("a line of the form is too long")
         self._at = end
         return line
@@ -156,27 +160,36 @@ class _Form:
             raise BodyTooComplex(f"the form has more than {COUNT_LIMIT} lines")
         return self._count % STEP_TOKENS == 0
 
-    def _headers(self) -> _Described | None:
+    def _headers(self) -> Generator[None, None, _Described | None]:
         """What the headers of a part say of it.
 
         None when the body ends in them: to Go that is the end of the form, and no error.
         """
-        began, disposition, is_encoded = self._at, "", False
-        while line := self._line():
-            header = line[:-1].removesuffix(b"\r") if line.endswith(b"\n") else line
-            if not header:
-                described = _described(disposition)
-                return replace(described, is_odd=described.is_odd or is_encoded)
-            found = _HEADER.fullmatch(header)
-            # A header in several lines is left to the target.
+        began = self._at
+        headers: dict[bytes, bytes] = {}  # the first of each name
+        while line := self._line(HEADERS_LIMIT_BYTES):
+            if not (header := _without_end(line)):
+                return _described(headers)
+            if b":" not in header or header.startswith(_BLANKS):
+                raise Unreadable("a part of the form has a header without a name")
+            # A header in several lines: they are joined by one space each, also the empty ones.
+            lines = [header.strip(b" \t")]
+            while self._body.startswith(_BLANKS, self._at):
+                line = self._line(HEADERS_LIMIT_BYTES)
+                lines.append(_without_end(line).strip(b" \t"))
+                yield from self._check_headers(began)
+            found = _HEADER.fullmatch(b" ".join(lines))
             if found is None:
                 raise Unreadable("a part of the form has an unsupported header")
-            is_encoded = is_encoded or _is_encoded(found)
-            if found[1].lower() == b"content-disposition" and not disposition:
-                disposition = found[2].decode("utf-8", errors="replace")
-            if self._at - began > HEADERS_LIMIT_BYTES:
-                raise Unreadable("a part of the form has too many headers")
+            headers.setdefault(found[1].lower(), found[2])
+            yield from self._check_headers(began)
         return None
+
+    def _check_headers(self, began: int) -> Iterator[None]:
+        if self._at - began > HEADERS_LIMIT_BYTES:
+            raise Unreadable("a part of the form has too many headers")
+        if self._is_due():
+            yield
 
     def _content_end(self) -> Generator[None, None, int]:
         """Go to the line end in front of the next boundary: where the content ends."""

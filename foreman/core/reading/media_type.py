@@ -1,6 +1,8 @@
 """The value of Content-Type and Content-Disposition, as Go's `mime.ParseMediaType` reads it."""
 
 import re
+from collections.abc import Mapping
+from itertools import count
 
 from foreman.core.reading.scan import Unreadable
 
@@ -9,6 +11,8 @@ _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _TYPE = re.compile(rf"{_TOKEN}(?:/{_TOKEN})?")
 # Before anything else a backslash stands for itself.
 _ESCAPED = re.compile(r'\\([()<>@,;:\\"/\[\]?=])')
+_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _PARAMETER = re.compile(
     rf"[ \t]*;[ \t]*({_TOKEN})[ \t]*=[ \t]*"
     rf'(?:({_TOKEN})|"((?:{_ESCAPED.pattern}|[^"\r\n])*+)")[ \t]*'
@@ -22,7 +26,8 @@ class BadMediaType(Unreadable):
 def media_type(text: str) -> tuple[str, dict[str, str]]:
     """The type in lower case and its parameters; BadMediaType when Go does not read it.
 
-    Parameters in the form of RFC 2231 (`name*=…`) stay as they are written.
+    Bytes that are written as %XX in the form of RFC 2231 (`name*=…`) are the characters of the
+    same number.
     """
     if len(text) > _LIMIT:
         raise Unreadable("a header is too long")
@@ -40,4 +45,39 @@ def media_type(text: str) -> tuple[str, dict[str, str]]:
         if params.setdefault(name, value) != value:
             raise BadMediaType("a header has a parameter twice")
         at = found.end()
-    return kind, params
+    plain = {name: value for name, value in params.items() if "*" not in name}
+    for name in {key.partition("*")[0] for key in params if "*" in key}:
+        value = _extended(name, params)
+        if value is not None:
+            plain[name] = value
+    return kind, plain
+
+
+def _extended(name: str, params: Mapping[str, str]) -> str | None:
+    """The value of a parameter in the form of RFC 2231, by Go's reading; None for none."""
+    if f"{name}*" in params:
+        return _decoded(params[f"{name}*"])
+    pieces: list[str] = []
+    for number in count():
+        key = f"{name}*{number}"
+        if key in params:
+            pieces.append(params[key])
+        elif f"{key}*" in params:
+            encoded = params[f"{key}*"]
+            pieces.append((_unescaped(encoded) if number else _decoded(encoded)) or "")
+        else:
+            break
+    return "".join(pieces) if pieces else None
+
+
+def _decoded(text: str) -> str | None:
+    """What `utf-8'en'%41` says; None in any other character set."""
+    charset, _, rest = text.partition("'")
+    _, mark, value = rest.partition("'")
+    return _unescaped(value) if mark and charset.lower() in ("us-ascii", "utf-8") else None
+
+
+def _unescaped(text: str) -> str | None:
+    if _BAD_ESCAPE.search(text):
+        return None
+    return _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)

@@ -35,6 +35,12 @@ def form(parts: bytes) -> bytes:
     return parts + last + b"--edge--\r\n"
 
 
+QUOTED = (
+    b'--edge\r\nContent-Disposition: form-data; name="a"\r\n'
+    b"Content-Transfer-Encoding: quoted-printable\r\n\r\n"
+)
+NAME_PIECES = b"".join(b";n*%d*=%%41" % number for number in range(650))
+
 BODIES: dict[str, Make] = {
     "zeros of a keep_alive": lambda n: field(b'"' + b"0" * n + b'"', b"keep_alive"),
     "terms of a keep_alive": lambda n: field(b'"' + b"0s" * (n // 2) + b'"', b"keep_alive"),
@@ -95,6 +101,15 @@ FORMS: dict[str, Make] = {
         b"--edge\r\nContent-Disposition: form-data" + b'; a="b"' * (n // 7) + b"\r\n\r\n\r\n"
     ),
     "line ends": lambda n: form(b"--edge\r\nA: b\r\n\r\n" + b"\r\n" * (n // 2)),
+    "headers in many lines": lambda n: form(
+        (b"--edge\r\nA:" + b"\n " * 30_000 + b"\r\n\r\n\r\n") * (n // 60_000)
+    ),
+    "fields in quoted-printable": lambda n: form(
+        (QUOTED + b"=6d" * 1000 + b"\r\n" + b"=\r\n" * 10_000 + b"\r\n") * (n // 33_000)
+    ),
+    "a name in pieces": lambda n: form(
+        (b"--edge\r\nContent-Disposition: x" + NAME_PIECES + b"\r\n\r\n\r\n") * (n // 8_000)
+    ),
 }
 
 

@@ -9,6 +9,8 @@ from foreman.errors import BodyTooComplex
 
 KIND = "multipart/form-data; boundary=edge"
 NAMED = "Content-Disposition: form-data; name="
+BASE64 = "\r\nContent-Transfer-Encoding: base64"
+QUOTED = "\r\nContent-Transfer-Encoding: quoted-printable"
 
 
 def part(value: str = "m", *, name: str = "model", end: str = "\r\n", more: str = "") -> str:
@@ -45,8 +47,16 @@ def model_of(text: str, *, kind: str = KIND, query: str = "") -> str | None:
         # Some clients write the name of a file, and no other one, as RFC 2231 has it.
         (part("x", name="file", more="; filename*=utf-8''%C3%A4.wav") + part() + "--edge--\r\n",
          "m"),
-        (part("x", name="file", more="\r\nContent-Transfer-Encoding: quoted-printable") + part()
-         + "--edge--\r\n", "m"),
+        (part("x", name="file", more=QUOTED) + part() + "--edge--\r\n", "m"),
+        (part("=6dod=\r\nel=3A1 \r\n", more=QUOTED) + "--edge--\r\n", "model:1\r\n"),
+        (part("=6d", more=f"{BASE64}{QUOTED}") + "--edge--\r\n", "=6d"),
+        ('--edge\r\nContent-Disposition:\r\n form-data;\r\n\t \r\n  name="model"\r\n\r\nm\r\n'
+         "--edge--\r\n", "m"),
+        ("--edge\nContent-Disposition: form-data;\n name*0=mo;\n name*1*=%64el\n\nm\n--edge--\n",
+         "m"),
+        ("--edge\r\nContent-Disposition: form-data; name*=utf-8'en'mod%65l\r\n\r\nm\r\n"
+         "--edge--\r\n", "m"),
+        (part("x", name="x" * 5000) + part("m") + "--edge--\r\n", "m"),
     ],
 )  # fmt: skip
 def test_the_first_text_field_of_the_name_counts(text: str, model: str) -> None:
@@ -60,10 +70,10 @@ def test_the_first_text_field_of_the_name_counts(text: str, model: str) -> None:
         part() + "x\r\n--edge--\r\n"[:-3],
         f'--edge\r\n{NAMED}"model"\r\nm\r\n--edge--\r\n',
         f'--edge\r\nno header\r\n{NAMED}"model"\r\n\r\nm\r\n--edge--\r\n',
-        f'--edge\r\nContent-Transfer-Encoding: quoted-printable\r\n{NAMED}"model"\r\n\r\n=6d\r\n'
-        "--edge--\r\n",
+        part("=\x01", more=QUOTED) + "--edge--\r\n",
+        part() + part("=\x01", name="language", more=QUOTED) + "--edge--\r\n",
+        f'--edge\r\n {NAMED}"model"\r\n\r\nm\r\n--edge--\r\n',
         part(more="; filename*=utf-8''a") + "--edge--\r\n",
-        part("x") + part("y", name="file", more="; name*=utf-8''model") + "--edge--\r\n",
         "x" * 5000 + "\r\n" + part() + "--edge--\r\n",
         part("") + "--edge--\r\n",
     ],
@@ -122,3 +132,15 @@ def test_a_model_of_any_length_is_not_read() -> None:
 )
 def test_a_content_type_that_go_does_not_read_makes_no_form(kind: str) -> None:
     assert model_of(part() + "--edge--\r\n", kind=kind) is None
+
+
+def test_a_line_in_quoted_printable_may_be_as_long_as_in_go() -> None:
+    line = "x" * 4095 + "\n"
+
+    assert model_of(part(line + "y", more=QUOTED) + "--edge--\r\n") == line + "y"
+    assert model_of(part("x" + line, more=QUOTED) + "--edge--\r\n") is None
+
+
+def test_a_preamble_may_have_lines_as_long_as_in_go() -> None:
+    assert model_of("x" * 4095 + "\n" + part() + "--edge--\r\n") == "m"
+    assert model_of("x" * 4096 + "\n" + part() + "--edge--\r\n") is None
