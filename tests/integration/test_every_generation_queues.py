@@ -83,6 +83,26 @@ def test_a_generation_is_a_job(
     assert [job["model"] for job in ground.new_jobs()] == ["chain-a:latest"]
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        b'Content-Disposition: form-data; name="model"\r\n\r\nchain-a',
+        b'Content-Disposition: form-data;\r\n\tname="model"\r\n\r\nchain-a',
+        b'Content-Disposition: form-data; name="model"\r\n'
+        b"Content-Transfer-Encoding: quoted-printable\r\n\r\nchain=2D=\r\na",
+    ],
+    ids=["plain", "folded", "quoted-printable"],
+)
+def test_a_transcription_is_a_job_however_its_form_is_written(ground: Ground, part: bytes) -> None:
+    file = b'Content-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\nRIFF'
+    body = b"--edge\r\n" + file + b"\r\n--edge\r\n" + part + b"\r\n--edge--\r\n"
+
+    answer = ground.stack.post("/v1/audio/transcriptions", body, headers=FORM_WITH_BOUNDARY)
+
+    assert answer.status == 200, answer.body
+    assert [job["model"] for job in ground.new_jobs()] == ["chain-a:latest"]
+
+
 def test_json_with_the_content_type_of_a_form_is_a_job_of_the_model_in_the_json(
     ground: Ground,
 ) -> None:
