@@ -23,9 +23,11 @@ def chat(model: str = "chain-a", **more: Any) -> dict[str, Any]:
 class Stream:
     """One request; `first`, `read_line` and `rest` give the body's bytes."""
 
-    def __init__(self, url: str, path: str, body: Any) -> None:
+    def __init__(
+        self, url: str, path: str, body: Any, headers: dict[str, str] | None = None
+    ) -> None:
         self.connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=LIMIT_S)
-        self.connection.request("POST", path, json.dumps(body))
+        self.connection.request("POST", path, json.dumps(body), headers or {})
         self._answer: http.client.HTTPResponse | None = None
 
     @property
@@ -70,9 +72,15 @@ def stream(url: str, path: str = "/api/chat", body: Any = None) -> Iterator[Stre
 class Background(threading.Thread):
     """A whole request in the background: `result` waits for its status and body."""
 
-    def __init__(self, url: str, path: str = "/api/chat", body: Any = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        path: str = "/api/chat",
+        body: Any = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
         super().__init__(daemon=True)
-        self._opened = Stream(url, path, chat() if body is None else body)
+        self._opened = Stream(url, path, chat() if body is None else body, headers)
         self._result: tuple[int, bytes] | None = None
         self._error: Exception | None = None
         self.start()

@@ -84,7 +84,10 @@ class JobObject(Shown):
     source: Source
     endpoint: str
     model: str
-    priority: JobClass
+    priority: Annotated[
+        JobClass,
+        Field(description="Of a synchronous job: by `X-Foreman-Priority` or `service_tier`."),
+    ]
     target: Annotated[str | None, Field(description="The target that runs or ran it.")]
     pinned_target: str | None
     client: str | None

@@ -16,6 +16,7 @@ from foreman.core import headers as header_rules
 from foreman.core.bodies import named_model
 from foreman.core.frames import Headers
 from foreman.core.paths import decoded, last_segment
+from foreman.core.priority import named_class
 from foreman.core.surface import (
     Elsewhere,
     Route,
@@ -157,14 +158,16 @@ class OllamaSurface:
 
 def _generation(route: Route, body: bytes, turns: Turns) -> Request:
     """A request that may become a job."""
+    headers = _headers()
     return Request(
         route=route,
         method=request.method,
         path=route.path,
         query=_query(route),
-        headers=_headers(),
+        headers=headers,
         body=body,
         turns=turns,
+        named_class=named_class(headers),
     )
 
 

@@ -26,6 +26,10 @@ Reading = Generator[None, None, T]  # a step of bounded work at a time
 # Of a value that is read; one that is skipped may be of any size.
 VALUE_LIMIT_BYTES = 64 * 1024
 
+# The `service_tier` that foreman knows, and how long it is with every letter escaped.
+_FLEX = "flex"
+_FLEX_LIMIT_BYTES = len('""') + len(_FLEX) * len("\\u0000")
+
 TRANSCRIPTIONS = "/v1/audio/transcriptions"
 # Both packages of Ollama that read a packed body do it for these routes.
 _PACKED = frozenset(
@@ -50,6 +54,7 @@ class Look:
     runner_options: Mapping[str, object] = field(default_factory=dict)
     is_unload: bool = False  # needs no slot: the target just unloads the model
     unloads_after: bool = False  # work, after which the target unloads the model
+    is_flex: bool = False  # its `service_tier` says that it may wait
     # In a body that is not packed: see `reshape`.
     places: Places = field(default_factory=Places, compare=False, repr=False)
 
@@ -139,6 +144,7 @@ def _looked(body: bytes, places: Places, endpoint: str) -> Look:
         runner_options=options,
         is_unload=is_unload,
         unloads_after=keep_alive == 0 and not is_unload,
+        is_flex=notes.is_flex(),
         places=places,
     )
 
@@ -177,6 +183,13 @@ class _Notes:
         prompt = self._last(tables.PROMPT, is_pointer=False)
         messages = self._last(tables.MESSAGES)
         return any(note is not None and not note.is_empty for note in (prompt, messages))
+
+    def is_flex(self) -> bool:
+        """Whether the last `service_tier` is "flex"; what else it may be is never an error."""
+        last = self._last(tables.SERVICE_TIER)
+        if last is None or last.first != '"' or last.end - last.start > _FLEX_LIMIT_BYTES:
+            return False
+        return text_of(self._raw(last)) == _FLEX
 
     def options(self) -> dict[str, object]:
         """The runner options. Go merges all objects of `options` that follow the last null."""

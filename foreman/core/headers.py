@@ -15,6 +15,7 @@ from foreman.core.frames import Headers
 
 JOB_ID = "X-Foreman-Job-Id"
 TARGET = "X-Foreman-Target"
+PRIORITY = "X-Foreman-Priority"  # of a synchronous request, see `core.priority`
 CHANGED = "X-Foreman-Changed"  # what foreman changed in the request's body
 
 # What follows the language is for ollama.com: Ollama passes it on with requests for cloud models.

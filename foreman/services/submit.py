@@ -12,7 +12,9 @@ from foreman.adapters.inbox import Mailbox
 from foreman.core import headers as header_rules
 from foreman.core.bodies import Look, read, size_to_read
 from foreman.core.frames import Headers
+from foreman.core.priority import class_of
 from foreman.core.queues import (
+    JobClass,
     Residency,
     Wakeup,
     canonical_name,
@@ -42,6 +44,7 @@ class Request:
     headers: Headers
     body: bytes = field(repr=False)
     turns: Turns = field(repr=False)
+    named_class: JobClass | None = None  # by X-Foreman-Priority
 
     @cached_property
     def look(self) -> Look | None:
@@ -62,12 +65,18 @@ class Request:
         except Unreadable:
             return None
 
+    @property
+    def job_class(self) -> JobClass:
+        """How long its caller is willing to wait."""
+        return class_of(self.named_class, self.look)
+
 
 @dataclass(frozen=True, slots=True)
 class Queued:
     """The request is a job for this residency."""
 
     residency: Residency
+    job_class: JobClass
     streams: bool
     sent: Reshaped
     pinned_target: str | None = None
@@ -110,7 +119,7 @@ def place(runtime: WebRuntime, request: Request) -> Queued | Direct:
     num_ctx = runtime.settings.num_ctx
     sent = with_one_size(request.body, request.route.path, looked.places, num_ctx=num_ctx)
     residency = residency_for(model, looked, sent, num_ctx=num_ctx)
-    return Queued(residency, looked.streams, sent, pinned)
+    return Queued(residency, request.job_class, looked.streams, sent, pinned)
 
 
 def _pinned(runtime: WebRuntime, request: Request) -> str | None:
@@ -143,6 +152,7 @@ def submit(runtime: WebRuntime, request: Request, queued: Queued) -> Ticket:
         endpoint=request.path,
         model=residency.model,
         queue=residency.queue,
+        job_class=queued.job_class,
         max_attempts=runtime.settings.max_attempts,
         web_id=runtime.web_id,
         wait_s=runtime.settings.sync_wait_s,

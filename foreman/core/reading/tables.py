@@ -34,6 +34,7 @@ MODEL, NAME, OPTIONS, SHIFT = "model", "name", "options", "shift"
 STREAM, PLAIN_STREAM = "stream", "plain_stream"
 KEEP_ALIVE, PROMPT, MESSAGES = "keep_alive", "prompt", "messages"
 STREAM_OPTIONS, INCLUDE_USAGE = "stream_options", "include_usage"
+SERVICE_TIER = "service_tier"
 OPTION = "options."  # before the name of one
 
 INTEGER_OPTIONS = frozenset(
@@ -137,6 +138,8 @@ EMBED = struct(
 EMBEDDINGS = struct(model=_MODEL, prompt=STRING, keep_alive=_KEEP_ALIVE, options=_OPTIONS)
 
 _STREAM_OPTIONS = slot(struct(include_usage=slot(BOOLEAN, INCLUDE_USAGE)), STREAM_OPTIONS)
+# No field of Ollama's, so any value will do: OpenAI has it on these two routes.
+_SERVICE_TIER = slot(RAW, SERVICE_TIER)
 _V1_TOOL_CALL = struct(
     id=STRING, index=INTEGER, type=STRING, function=struct(name=STRING, arguments=STRING)
 )
@@ -168,6 +171,7 @@ OPENAI_CHAT = struct(
     logprobs=BOOLEAN,
     top_logprobs=INTEGER,
     _debug_render_only=BOOLEAN,
+    service_tier=_SERVICE_TIER,
 )
 OPENAI_COMPLETION = struct(
     model=_MODEL,
@@ -249,6 +253,7 @@ OPENAI_RESPONSES = struct(
     truncation=STRING,
     tools=array(_RESPONSES_TOOL),
     stream=_STREAM,
+    service_tier=_SERVICE_TIER,
 )
 
 SHOW = struct(
