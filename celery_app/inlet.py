@@ -11,7 +11,7 @@ from typing import Any
 
 from kombu import Connection, Consumer, Message
 
-from foreman.adapters.broker import model_queue, settle
+from foreman.adapters.broker import is_missing, model_queue, settle
 from foreman.config import Settings
 
 # How soon a parked thread notices that its plan has changed.
@@ -52,8 +52,7 @@ class Inlet:
             settle(self._connection, self._settings)
             self._is_unsettled = False
         for name in names:
-            self._declare([name])
-            message: Message | None = model_queue(name)(self._pulling).get(accept=["json"])
+            message = self._get(name)
             if message is not None:
                 return name, message
         return None
@@ -86,7 +85,12 @@ class Inlet:
         per_channel = not self._connection.qos_semantics_matches_spec
         consumer.qos(prefetch_count=0 if self._settings.is_redis else 1, apply_global=per_channel)
         self._parked = consumer
-        consumer.consume()
+        try:
+            consumer.consume()
+        except self._connection.channel_errors as error:
+            self._check_missing(error)
+            self._parked = None
+            return None  # the broker takes back what has come
         while not (got or until()):
             self._drain_events(WAKE_S)
         if not got:
@@ -113,6 +117,24 @@ class Inlet:
         if time.monotonic() - self._beat_at > BEAT_S:
             self._beat_at = time.monotonic()
             self._connection.heartbeat_check()
+
+    def _get(self, name: str) -> Message | None:
+        try:
+            self._declare([name])
+            message: Message | None = model_queue(name)(self._pulling).get(accept=["json"])
+        except self._connection.channel_errors as error:
+            self._check_missing(error)
+            return None
+        return message
+
+    def _check_missing(self, error: BaseException) -> None:
+        """Go on where a queue was removed after it was declared: all are declared anew.
+
+        The broker has closed the channel for it, and py-amqp has opened it again.
+        """
+        if not is_missing(error):
+            raise error
+        self._declared.clear()
 
     def _declare(self, names: Iterable[str]) -> None:
         for name in names:

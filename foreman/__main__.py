@@ -22,6 +22,7 @@ from foreman.periodic import PeriodicTasks
 from foreman.runtime import RelayRuntime
 from foreman.services import startup
 from foreman.services.deliver import Pump
+from foreman.services.old_queues import remove_old_queues
 from foreman.services.reap import reap
 from foreman.services.relay import Relay
 from foreman.services.retain import retain
@@ -59,6 +60,11 @@ def relay(args: argparse.Namespace) -> None:
     pumping.start()
     tasks.start("reap", REAP_EVERY_S, lambda: reap(runtime))
     tasks.start("retain", settings.retention_every_s, lambda: retain(runtime.database, settings))
+    tasks.start(
+        "old queues",
+        settings.retention_every_s,
+        lambda: remove_old_queues(runtime, older_than_days=settings.retention_days),
+    )
     tasks.run("publish", RELAY_EVERY_S, publishing.publish)
     tasks.stop(STOP_LIMIT_S)
     pumping.join()

@@ -132,7 +132,8 @@ class Settings(ConnectionSettings):
         "FOREMAN_RETENTION_DAYS",
         days,
         "30",
-        "days that ended jobs are kept, with all they have, and the swaps; 0 or off: for ever",
+        "days that ended jobs are kept, with all they have, the swaps, and queues that nobody uses;"
+        " 0 or off: for ever",
     )
     sync_payload_days: float | None = setting(
         "FOREMAN_SYNC_PAYLOAD_DAYS",

@@ -5,7 +5,8 @@ so that who sends and who receives agree.
 """
 
 import ssl
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from celery import Celery
@@ -27,6 +28,9 @@ HEARTBEAT_S = 30
 PUBLISH_LIMIT_S = 3
 # How long a BRPOP of the drain's connection blocks: a change of plan waits for it.
 BRPOP_S = 0.05
+# A queue that is removed between its declaration and a message, and once more, is not tried again.
+SENDS_LIMIT = 3
+AMQP_NOT_FOUND = 404
 
 _REDIS_OPTIONS = {
     # One list a queue: steps of priority would make another model's message overtake.
@@ -179,7 +183,42 @@ def model_queue(name: str) -> Queue:
 
 
 def send_wakeup(app: Celery, producer: Producer, wakeup: Wakeup) -> None:
-    """Send the message of one job and wait, within a limit, until the broker has it."""
+    """Send the message of one job and wait, within a limit, until a queue of the broker has it.
+
+    A connection declares a queue before its first message only, and the queue may have been removed
+    since: then the message comes back, and the queue is declared anew.
+    """
+    channel: Any = producer.channel
+    for _ in range(SENDS_LIMIT):
+        with _returned(channel) as returned:
+            _publish(app, producer, wakeup)
+        if not returned:
+            return
+        model_queue(wakeup.queue)(channel).declare()
+    raise ChannelError(f"the queue {wakeup.queue} is removed again and again")
+
+
+@contextmanager
+def _returned(channel: Any) -> Iterator[list[str]]:
+    """The queues of the messages that come back meanwhile, since there is none of this name.
+
+    RabbitMQ returns a message before it confirms it. On Redis none comes back: a list is made by
+    its first message.
+    """
+    returned: list[str] = []
+
+    def note(error: Exception, exchange: str, routing_key: str, message: object) -> None:
+        returned.append(routing_key)
+
+    callbacks: set[Any] = channel.events["basic_return"] if hasattr(channel, "events") else set()
+    callbacks.add(note)
+    try:
+        yield returned
+    finally:
+        callbacks.discard(note)
+
+
+def _publish(app: Celery, producer: Producer, wakeup: Wakeup) -> None:
     job_id = str(wakeup.job_id)
     message = app.amqp.create_task_message(
         job_id,
@@ -200,6 +239,7 @@ def send_wakeup(app: Celery, producer: Producer, wakeup: Wakeup) -> None:
         queue=model_queue(wakeup.queue),
         retry=False,
         confirm_timeout=PUBLISH_LIMIT_S,
+        mandatory=True,
     )
 
 
@@ -208,6 +248,11 @@ def broadcast(connection: Connection, command: str, **arguments: Any) -> None:
     mailbox = Mailbox("celery", type="fanout", accept=["json"], serializer="json")
     bound: Mailbox = mailbox(connection)  # type: ignore[assignment]  # the stub says Node
     bound.cast(None, command, arguments)  # type: ignore[arg-type]  # None: to every worker
+
+
+def is_missing(error: BaseException) -> bool:
+    """Whether an error of a channel, which is closed by it, says that there is no such queue."""
+    return getattr(error, "reply_code", None) == AMQP_NOT_FOUND
 
 
 def queue_length(connection: Connection, name: str) -> int:

@@ -6,7 +6,13 @@ from collections.abc import Callable
 from foreman.config import Settings
 from foreman.errors import StatementTooSlow
 from foreman.store.db import Database
-from foreman.store.retention import BATCH, remove_jobs, remove_swaps, remove_sync_payloads
+from foreman.store.retention import (
+    BATCH,
+    remove_costs,
+    remove_jobs,
+    remove_swaps,
+    remove_sync_payloads,
+)
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +26,7 @@ def retain(database: Database, settings: Settings) -> dict[str, int]:
         "jobs": _remove(database, remove_jobs, settings.retention_days),
         "payloads": _remove(database, remove_sync_payloads, settings.sync_payload_days),
         "swaps": _remove(database, remove_swaps, settings.retention_days),
+        "costs": _remove(database, remove_costs, settings.retention_days),
     }
     if any(removed.values()):
         log.info("old rows removed", extra=removed)

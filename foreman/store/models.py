@@ -223,6 +223,17 @@ class ResidencyCost(Base):
     served_until: Mapped[datetime | None]  # the end of its last visit
 
 
+class OldQueue(Base):
+    """A Celery queue that removed jobs had: the broker may have it still."""
+
+    __tablename__ = "old_queues"
+
+    queue: Mapped[str] = mapped_column(primary_key=True)  # the three make its name
+    job_class: Mapped[str] = mapped_column(primary_key=True)
+    pinned_target: Mapped[str] = mapped_column(primary_key=True)  # "" for none
+    noted_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
 class KeptModel(Base):
     """A small model (an embedding model) that stays loaded beside the resident one."""
 

@@ -108,6 +108,21 @@ def test_the_models_make_the_very_tables_that_the_migrations_make(
     assert shape(empty_url) == shape(database_url)
 
 
+def test_the_queues_of_jobs_that_are_gone_are_known_by_their_residencies(empty_url: str) -> None:
+    assert alembic(empty_url, "upgrade", "0004").returncode == 0
+    with psycopg.connect(empty_url, autocommit=True) as connection:
+        for target in ("gpu1", "gpu2"):
+            connection.execute(
+                "INSERT INTO residency_costs (target, queue, model) VALUES (%s, 'model.m', 'm')",
+                [target],
+            )
+
+    assert migrate(empty_url).returncode == 0
+
+    noted = rows(empty_url, "SELECT queue, job_class, pinned_target FROM old_queues")
+    assert noted == {("model.m", "interactive", "")}
+
+
 def test_several_release_processes_may_migrate_at_once(empty_url: str) -> None:
     with ThreadPoolExecutor(2) as threads:
         done = list(threads.map(migrate, [empty_url, empty_url]))

@@ -168,3 +168,70 @@ def test_many_go_a_batch_at_a_time_and_two_that_remove_do_not_wait(store: Store)
     assert all(0 < count <= retention.BATCH for count in removed)
     assert turn() <= retention.BATCH
     assert left(store, "jobs") < 1200 - sum(removed)
+
+
+QUEUE = "model.m%3Alatest~0123456789abcdef"
+
+
+def cost(store: Store, *, served_days_ago: float | None) -> None:
+    """What the residency has cost on a target, where its last visit ended so long ago."""
+    ago = "NULL" if served_days_ago is None else f"now() - interval '{served_days_ago} days'"
+    store.sql(
+        "INSERT INTO residency_costs (target, queue, model, swap_s, served_until)"
+        f" VALUES ('gpu', :queue, 'm:latest', 5, {ago})",
+        queue=QUEUE,
+    )
+
+
+@pytest.mark.parametrize("served_days_ago", [31, None])
+def test_what_an_unused_residency_has_cost_is_removed(
+    store: Store, served_days_ago: float | None
+) -> None:
+    cost(store, served_days_ago=served_days_ago)
+    ended(store, days_ago=1)  # of another residency
+
+    assert store.do(retention.remove_costs, older_than_days=30) == 1
+    assert left(store, "residency_costs") == 0
+
+
+@pytest.mark.parametrize("state", ["queued", "working", "succeeded"])
+def test_what_a_residency_costs_is_kept_while_it_has_jobs(store: Store, state: str) -> None:
+    cost(store, served_days_ago=31)
+    if state == "queued":
+        store.queued(queue=QUEUE)
+    else:
+        claim = store.working(queue=QUEUE)
+        if state == "succeeded":
+            store.set(claim.job_id, "state = 'succeeded', status = 200, ended_at = now()")
+
+    assert store.do(retention.remove_costs, older_than_days=30) == 0
+
+
+def test_what_a_residency_costs_is_kept_while_it_is_loaded_and_some_time_after(
+    store: Store,
+) -> None:
+    cost(store, served_days_ago=29)
+    assert store.do(retention.remove_costs, older_than_days=30) == 0
+
+    store.sql("UPDATE residency_costs SET served_until = NULL")
+    store.declare("gpu")
+    store.sql("UPDATE targets SET resident_queue = :queue", queue=QUEUE)
+    assert store.do(retention.remove_costs, older_than_days=30) == 0
+
+
+def test_two_processes_note_the_same_queues_without_waiting_in_a_ring(store: Store) -> None:
+    queues = [f"model.q{number}" for number in range(40)]
+    for number in range(400):
+        claim = store.working(queue=queues[number * 7 % 40])
+        age(store, claim, 31)
+        store.set(claim.job_id, "state = 'succeeded', ended_at = now() - interval '31 days'")
+
+    def remove() -> int:
+        return sum(store.do(retention.remove_jobs, older_than_days=30, limit=20) for _ in range(20))
+
+    assert sum(race(remove, remove)) == 400
+
+    noted = store.sql("SELECT queue, job_class, pinned_target FROM old_queues ORDER BY queue")
+    assert [tuple(row.values()) for row in noted] == [
+        (queue, "interactive", "") for queue in sorted(queues)
+    ]
