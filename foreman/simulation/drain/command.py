@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from foreman.core.arrivals import Arrival
-from foreman.core.drain import Rules
 from foreman.errors import SettingsError
+from foreman.scheduling.values import VisitRules
 from foreman.simulation.drain.arrivals import SHAPES, Load
 from foreman.simulation.drain.compare import Ground, ground, run
 from foreman.simulation.drain.plot import DRAWN, check_matplotlib, draw
@@ -23,7 +23,7 @@ ReadRecorded = Callable[[datetime, datetime], Sequence[Arrival]]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options; what is recorded has its own models, load and lengths of runs."""
-    load, rules = Load(), Rules()
+    load, rules = Load(), VisitRules()
     parser.add_argument(
         "--arrivals",
         default="poisson",
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     fleet.add_argument("--targets", type=int, default=1)
     fleet.add_argument("--slots", type=int, default=1, help="of each target")
     fleet.add_argument("--swap-s", type=float, default=5.0, help="what a swap costs")
-    fleet.add_argument("--kappa", type=float, default=rules.kappa)
+    fleet.add_argument("--kappa", type=float, default=None)
     fleet.add_argument("--max-wait-interactive", type=float, default=rules.max_wait_interactive_s)
     fleet.add_argument("--max-wait-batch", type=float, default=rules.max_wait_batch_s)
     fleet.add_argument("--policies", default=",".join(POLICIES), help="to compare")
@@ -77,7 +77,7 @@ def _ground(args: argparse.Namespace, read_recorded: ReadRecorded) -> Ground:
     arrivals = _arrivals(args, read_recorded)
     if not arrivals:
         raise SettingsError("simulate: there are no arrivals")
-    rules = Rules(args.max_wait_interactive, args.max_wait_batch, args.kappa)
+    rules = VisitRules(args.max_wait_interactive, args.max_wait_batch, min_visit_swaps=args.kappa)
     return ground(arrivals, rules, swap_s=args.swap_s, targets=args.targets, slots=args.slots)
 
 
@@ -108,7 +108,7 @@ def _check(args: argparse.Namespace) -> None:
     for name in ("rho", "service_s"):
         if not 0 < getattr(args, name) < math.inf:
             raise SettingsError(f"simulate: --{name.replace('_', '-')} is more than 0")
-    for name in ("swap_s", "kappa", "max_wait_interactive", "max_wait_batch"):
+    for name in ("swap_s", "max_wait_interactive", "max_wait_batch"):
         if not getattr(args, name) >= 0:
             raise SettingsError(f"simulate: --{name.replace('_', '-')} is 0 or more")
     if not 0 <= args.batch_share <= 1:

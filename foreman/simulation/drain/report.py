@@ -38,12 +38,12 @@ def _ground(on: Ground) -> str:
 
 
 def _swaps(outcomes: Sequence[Outcome]) -> str:
-    rows = [("policy", "swaps", "cut visits", "makespan", "busy", "swapping", "cut", "simulated")]
+    rows = [("policy", "loads", "cut visits", "makespan", "busy", "swapping", "cut", "simulated")]
     for each in outcomes:
         rows.append(
             (
                 each.policy,
-                f"{each.swaps}",
+                f"{each.loads}",
                 f"{each.cuts}",
                 f"{each.makespan_s:.0f} s",
                 f"{each.busy_share:.1%}",

@@ -1,0 +1,272 @@
+"""The rules for a target that holds several resident models: `decide`.
+
+Of the residencies with waiting jobs that are not resident, the overdue come first, and then those
+that have gone unserved for the longest. One load runs at a time.
+
+1. **Serve every resident.** A resident that has work and a free slot takes its next job, unless
+   it is closing. Interactive jobs go before batch jobs, and an overdue batch job before
+   interactive jobs that still have time.
+2. **Load what is known to fit** next to the residents, at once, while their jobs run.
+3. **Make room.** For a residency that does not fit, unload as few residents as it needs. They are
+   at rest: empty, not lingering, not pinned. The one with the lowest (cost to load it again) /
+   (expected seconds until its next job) goes first.
+   a. It is known not to fit: unload them, then load.
+   b. It is not known: load without unloading anything. The target unloads what it must, and what
+      stays has shown that it fits. Only where everything that may have to go is at rest.
+4. **Linger.** An empty resident stays for tau after its last answer, where its gaps predict that
+   its next job comes sooner than the load that is waited with would be done. While somebody is
+   overdue it lingers within its minimum dwell only.
+5. **Cut.** The first of the overdue finds no room among residents at rest: close as few residents
+   as it needs that have completed their minimum dwell, those without waiting jobs first. They
+   take no more jobs, their runs end, and they are unloaded. Until then nothing is loaded that
+   would take the room from it.
+6. **Rest.** Nothing waits: everything stays loaded. A pinned residency that is missing is loaded
+   where it fits.
+
+What another live target has loaded is left to it until its head has waited as long as a load here
+would take; the overdue are left to nobody.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from foreman.scheduling.room import Fit
+from foreman.scheduling.values import (
+    NEVER,
+    Cause,
+    Demand,
+    Plan,
+    PlannedLoad,
+    Resident,
+    Sight,
+    VisitRules,
+)
+from foreman.scheduling.victims import (
+    Choice,
+    choose,
+    dwells_until,
+    has_dwelt,
+    least_needed,
+    lingers_until,
+)
+
+_NOBODY = Choice((), ())
+
+
+def decide(rules: VisitRules, sight: Sight) -> Plan:
+    """Say what a target does now; see the rules above."""
+    return _Planner(rules, sight).plan()
+
+
+def can_take(resident: Resident, plan: Plan, slots: int) -> bool:
+    """Rule 1: whether a resident takes its next job."""
+    return (
+        resident.running < slots and not resident.is_loading and resident.queue not in plan.closing
+    )
+
+
+@dataclass(slots=True)
+class _Planner:
+    """One decision, while it is made."""
+
+    rules: VisitRules
+    sight: Sight
+    look_at: float = NEVER
+    lingering: set[str] = field(default_factory=set)
+    stuck: set[str] = field(default_factory=set)
+    closing: frozenset[str] = frozenset()
+    # The first of the overdue that cannot be loaded yet, and the residents that go for it.
+    first_late: Demand | None = None
+    reserved: Choice = _NOBODY
+    working: set[str] = field(default_factory=set)  # residents with waiting jobs
+    has_late: bool = False
+    reason: str = "nothing waits"
+
+    def plan(self) -> Plan:
+        waiting = self._waiting()
+        is_loading = any(each.is_loading for each in self.sight.residents)
+        for demand in waiting:
+            if is_loading and self.first_late is not None:
+                break
+            load = self._load(demand, waiting, is_loading=is_loading)
+            if load is not None:
+                return self._as_plan(load)
+        if not waiting and not is_loading:
+            return self._as_plan(self._missing_pin())
+        return self._as_plan(None)
+
+    def _waiting(self) -> list[Demand]:
+        """The residencies that wait for a load, in their order."""
+        now, rules = self.sight.now, self.rules
+        resident = {each.queue for each in self.sight.residents}
+        keyed = []
+        for each in self.sight.demands:
+            head_at = each.head_at()
+            if head_at == NEVER:
+                continue
+            if each.queue in resident:
+                self.working.add(each.queue)
+                continue
+            alone_until = each.left_alone_until(rules)
+            if alone_until > now:
+                self.look_at = min(self.look_at, alone_until)
+                continue
+            due_at = each.due_at(rules)
+            if due_at > now:
+                self.look_at = min(self.look_at, due_at)
+            else:
+                self.has_late = True
+            keyed.append((due_at > now, each.unserved_since(), head_at, each.queue, each))
+        keyed.sort(key=lambda key: key[:4])
+        return [key[4] for key in keyed]
+
+    def _load(
+        self, demand: Demand, waiting: Sequence[Demand], *, is_loading: bool
+    ) -> PlannedLoad | None:
+        """The load that serves this demand now; None: not yet."""
+        sight = self.sight
+        queues = [each.queue for each in sight.residents]
+        fit = sight.room.fit([*queues, demand.queue])
+        # 2. Known to fit.
+        choice = _NOBODY if fit is Fit.FITS else self._at_rest(demand)
+        if choice is not None and not is_loading and self._leaves_room(demand, choice):
+            return self._planned(demand, choice, waiting)
+        is_late = demand.due_at(self.rules) <= sight.now
+        if not is_late or self.first_late is not None or fit is Fit.FITS:
+            return None
+        # 5. Nothing at rest makes room, and it is the first of the overdue.
+        cut = self._cut(demand)
+        if cut is None or is_loading or any(each.running for each in cut.all):
+            return None
+        return self._planned(demand, cut, waiting)
+
+    def _at_rest(self, demand: Demand) -> Choice | None:
+        """3. Residents at rest that make room for it."""
+        candidates = []
+        for each in self.sight.residents:
+            if each.running or each.is_loading or each.queue in self.working:
+                continue
+            if self._lingers(each, demand):
+                self.lingering.add(each.queue)
+                continue
+            candidates.append(each)
+        return self._choose(demand, candidates) if candidates else None
+
+    def _lingers(self, resident: Resident, demand: Demand) -> bool:
+        """4. Its next job is worth waiting for."""
+        if resident.is_pinned:
+            return False
+        if self.has_late and has_dwelt(resident, self.sight.now, self.sight.visit_swaps):
+            return False
+        until = lingers_until(resident, self.rules, demand)
+        if until <= self.sight.now:
+            return False
+        if self.has_late:
+            until = min(until, dwells_until(resident, self.sight.visit_swaps))
+        self.look_at = min(self.look_at, until)
+        return True
+
+    def _cut(self, demand: Demand) -> Choice | None:
+        """5. Close what must go for it; None: find out who will, and when."""
+        sight = self.sight
+        now, swaps = sight.now, sight.visit_swaps
+        loaded = [each for each in sight.residents if not each.is_loading]
+        able = [each for each in loaded if self._may_close(each)]
+        choice = self._choose(demand, able)
+        if choice is not None:
+            self.first_late, self.reserved = demand, choice
+            self.closing = frozenset(each.queue for each in choice.all)
+            self.reason = f"{demand.queue} is overdue; waiting for runs to end"
+            return choice
+        soonest = sorted(sight.residents, key=lambda each: dwells_until(each, swaps))
+        later = self._choose(demand, soonest, is_sorted=True)
+        if later is None:
+            self.stuck.add(demand.queue)
+            return None
+        self.first_late, self.reserved = demand, later
+        until = max(dwells_until(each, swaps) for each in later.all)
+        self.look_at = min(self.look_at, until if until > now else NEVER)
+        self.reason = f"{demand.queue} is overdue; no visit has lasted long enough"
+        return None
+
+    def _may_close(self, resident: Resident) -> bool:
+        if resident.is_closing:
+            return True
+        if has_dwelt(resident, self.sight.now, self.sight.visit_swaps):
+            return True
+        # At rest, and not needed: it is free to go at any time.
+        is_empty = resident.queue not in self.working and not resident.running
+        return is_empty and resident.queue not in self.lingering
+
+    def _choose(
+        self, demand: Demand, candidates: Sequence[Resident], *, is_sorted: bool = False
+    ) -> Choice | None:
+        sight = self.sight
+        ordered = sorted(
+            candidates,
+            key=lambda each: least_needed(each, sight.now, has_work=each.queue in self.working),
+        )
+        if is_sorted:
+            ordered = sorted(candidates, key=lambda each: each.is_pinned)
+        return choose(sight.room, sight.residents, ordered, demand.queue)
+
+    def _leaves_room(self, demand: Demand, choice: Choice) -> bool:
+        """Whether the first of the overdue finds its room as before."""
+        if self.first_late is None:
+            return True
+        going = {each.queue for each in choice.all}
+        reserved = {each.queue for each in self.reserved.all}
+        if going & reserved:
+            return False
+        staying = [each.queue for each in self.sight.residents if each.queue not in going | reserved]
+        both = [*staying, demand.queue, self.first_late.queue]
+        return self.sight.room.fit(both) is Fit.FITS
+
+    def _planned(self, demand: Demand, choice: Choice, waiting: Sequence[Demand]) -> PlannedLoad:
+        oldest = min(waiting, key=lambda each: (each.unserved_since(), each.head_at(), each.queue))
+        is_late = demand.due_at(self.rules) <= self.sight.now
+        is_cut = any(each.queue in self.working for each in choice.all)
+        if not self.sight.residents:
+            cause, why = Cause.FIRST, "nothing is loaded"
+        elif not choice.all:
+            cause, why = Cause.FITS, "it fits next to what is loaded"
+        elif is_late and (is_cut or demand.queue != oldest.queue):
+            cause, why = Cause.OVERDUE, "it is overdue"
+        elif choice.may_go:
+            cause, why = Cause.TRIED, "it may fit next to what is loaded"
+        else:
+            cause, why = Cause.DRAINED, f"{choice.victims[0].queue} has no more work"
+        return PlannedLoad(
+            demand.queue,
+            cause,
+            why,
+            tuple(each.queue for each in choice.victims),
+            tuple(each.queue for each in choice.may_go),
+        )
+
+    def _missing_pin(self) -> PlannedLoad | None:
+        """6. A pinned residency goes back where it fits, or may fit and nobody is disturbed."""
+        sight = self.sight
+        queues = [each.queue for each in sight.residents]
+        is_quiet = not any(each.running or each.queue in self.working for each in sight.residents)
+        for queue in sorted(sight.missing_pins):
+            fit = sight.room.fit([*queues, queue])
+            if fit is Fit.FITS:
+                return PlannedLoad(queue, Cause.PINNED, "it is pinned, and it fits")
+            if fit is Fit.UNKNOWN and is_quiet:
+                may_go = tuple(queues)
+                return PlannedLoad(queue, Cause.PINNED, "it is pinned, and it may fit", (), may_go)
+        return None
+
+    def _as_plan(self, load: PlannedLoad | None) -> Plan:
+        closing = self.closing
+        if load is not None:
+            closing |= {*load.victims, *load.may_go}
+        return Plan(
+            load=load,
+            closing=closing,
+            lingering=frozenset(self.lingering),
+            stuck=frozenset(self.stuck),
+            look_at=self.look_at,
+            reason=self.reason if load is None else load.reason,
+        )

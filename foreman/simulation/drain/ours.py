@@ -1,0 +1,151 @@
+"""The rules of `foreman.scheduling`, asked as a worker asks them."""
+
+import math
+
+from foreman.core.arrivals import Arrival
+from foreman.scheduling.policy import decide
+from foreman.scheduling.rhythm import NO_RHYTHM, Rhythm
+from foreman.scheduling.room import Room
+from foreman.scheduling.values import Demand, Plan, Resident, Sight, VisitRules
+from foreman.scheduling.visits import visit_swaps
+from foreman.simulation.drain.fleet import Fleet, OpenVisit, SimulatedTarget
+from foreman.simulation.drain.steps import Bring, Rest, Step
+
+
+class Ours:
+    """One plan for each target, made anew when it does not hold any more."""
+
+    def __init__(self, rules: VisitRules, room: Room) -> None:
+        self._rules = rules
+        self._first_room = room
+        self._rooms: dict[int, Room] = {}
+        self._plans: dict[int, Plan] = {}
+        self._rhythms: dict[str, Rhythm] = {}
+        self._open: dict[str, int] = {}  # jobs of a residency that wait or run
+        self._answered_at: dict[str, float] = {}
+        self._lingers: dict[tuple[int, str], float] = {}  # since when
+        self.lingers_answered = 0
+        self.lingers_in_vain = 0
+        self.vain_s = 0.0
+
+    def arrived(self, job: Arrival, fleet: Fleet) -> None:
+        queue, now = job.queue, fleet.now
+        gap_s = None
+        if not self._open.get(queue) and queue in self._answered_at:
+            gap_s = now - self._answered_at[queue]
+        self._open[queue] = self._open.get(queue, 0) + 1
+        self._rhythms[queue] = self._rhythms.get(queue, NO_RHYTHM).arrived(now, gap_s)
+        if self._lingers:
+            for target in fleet.targets:
+                self._linger_ended(target, queue, now, saved_s=fleet.swap_s[queue])
+
+    def ended(self, target: SimulatedTarget, visit: OpenVisit, fleet: Fleet) -> None:
+        self._open[visit.queue] -= 1
+        self._answered_at[visit.queue] = fleet.now
+
+    def loaded(self, target: SimulatedTarget, before: tuple[str, ...], fleet: Fleet) -> None:
+        room, listed = self._room(target), target.memory.listed
+        after = listed(target.residents)
+        queue = next(reversed(target.residents))
+        self._rooms[target.number] = room.learned(listed(before), queue, after)
+
+    def unloaded(self, target: SimulatedTarget, visit: OpenVisit, fleet: Fleet) -> None:
+        self._linger_ended(target, visit.queue, fleet.now, saved_s=0.0)
+
+    def step(self, target: SimulatedTarget, fleet: Fleet) -> Step:
+        plan = self._plan(target, fleet)
+        if plan.load is not None:
+            load = plan.load
+            return Bring(load.queue, load.cause.value, load.victims, load.may_go)
+        # 1. Serve every resident.
+        for queue, visit in target.residents.items():
+            if visit.running < target.slots and not visit.is_closing:
+                waiting = fleet.waiting.get(queue)
+                if waiting:
+                    demand = self._demand(queue, target, fleet)
+                    return waiting.line(demand.class_to_take(fleet.now, self._rules))[0]
+        return Rest(plan.look_at - fleet.now)
+
+    def _plan(self, target: SimulatedTarget, fleet: Fleet) -> Plan:
+        plan = self._plans.get(target.number)
+        if plan is not None and not target.is_changed and fleet.now < plan.look_at:
+            return plan
+        sight = self._sight(target, fleet)
+        plan = decide(self._rules, sight)
+        target.is_changed = False
+        self._plans[target.number] = plan
+        for queue, visit in target.residents.items():
+            visit.is_closing = queue in plan.closing
+        self._note_lingers(target, plan, fleet.now)
+        return plan
+
+    def _sight(self, target: SimulatedTarget, fleet: Fleet) -> Sight:
+        visits = [*target.residents.values()]
+        if target.loading is not None:
+            visits.append(target.loading)
+        swaps = visit_swaps(self._rules.min_visit_swaps, target.utilization(fleet.now))
+        residents = [self._resident(each, is_loading=each is target.loading) for each in visits]
+        return Sight(fleet.now, residents, self._demands(target, fleet), self._room(target), swaps)
+
+    def _resident(self, visit: OpenVisit, *, is_loading: bool) -> Resident:
+        return Resident(
+            visit.queue,
+            visit.load_s,
+            visit.began_at,
+            visit.running,
+            visit.jobs,
+            visit.answered_at,
+            self._rhythms.get(visit.queue, NO_RHYTHM),
+            False,
+            visit.is_closing,
+            is_loading,
+        )
+
+    def _demands(self, target: SimulatedTarget, fleet: Fleet) -> list[Demand]:
+        others = fleet.others(target) if len(fleet.targets) > 1 else ()
+        loading = {each.loading.queue for each in others if each.loading}
+        loaded = {
+            visit.queue
+            for each in others
+            for visit in each.residents.values()
+            if not visit.is_closing
+        }
+        return [
+            self._demand(queue, target, fleet, is_elsewhere=queue in loaded)
+            for queue, waiting in fleet.waiting.items()
+            if (waiting.interactive or waiting.batch) and queue not in loading
+        ]
+
+    def _demand(
+        self, queue: str, target: SimulatedTarget, fleet: Fleet, *, is_elsewhere: bool = False
+    ) -> Demand:
+        waiting = fleet.waiting[queue]
+        return Demand(
+            queue,
+            waiting.interactive[0].at if waiting.interactive else None,
+            waiting.batch[0].at if waiting.batch else None,
+            fleet.swap_s[queue],
+            target.left_at.get(queue, -math.inf),
+            is_elsewhere,
+        )
+
+    def _room(self, target: SimulatedTarget) -> Room:
+        return self._rooms.get(target.number, self._first_room)
+
+    def _note_lingers(self, target: SimulatedTarget, plan: Plan, now: float) -> None:
+        for queue in plan.lingering:
+            self._lingers.setdefault((target.number, queue), now)
+
+    def _linger_ended(
+        self, target: SimulatedTarget, queue: str, now: float, *, saved_s: float
+    ) -> None:
+        since = self._lingers.pop((target.number, queue), None)
+        if since is None:
+            return
+        rhythm = self._rhythms.get(queue, NO_RHYTHM)
+        self._rhythms[queue] = rhythm.lingered(now - since, saved_s)
+        if saved_s:
+            self.lingers_answered += 1
+        else:
+            self.lingers_in_vain += 1
+            self.vain_s += now - since
