@@ -3,23 +3,28 @@
 Of the residencies with waiting jobs that are not resident, the overdue come first, and then those
 that have gone unserved for the longest. One load runs at a time.
 
-1. **Serve every resident.** A resident that has work and a free slot takes its next job, unless
-   it is closing. Interactive jobs go before batch jobs, and an overdue batch job before
-   interactive jobs that still have time.
-2. **Load what is known to fit** next to the residents, at once, while their jobs run.
-3. **Make room.** For a residency that does not fit, unload as few residents as it needs. They are
-   at rest: empty, not lingering, not pinned. The one with the lowest (cost to load it again) /
-   (expected seconds until its next job) goes first.
-   a. It is known not to fit: unload them, then load.
-   b. It is not known: load without unloading anything. The target unloads what it must, and what
-      stays has shown that it fits. Only where everything that may have to go is at rest.
-4. **Linger.** An empty resident stays for tau after its last answer, where its gaps predict that
-   its next job comes sooner than the load that is waited with would be done. While somebody is
-   overdue it lingers within its minimum dwell only.
+1. **Serve every resident.** A resident with work and a free slot takes its next job, unless it is
+   closing. Interactive jobs go before batch jobs, and an overdue batch job goes before interactive
+   jobs that still have time (`Demand.class_to_take`).
+2. **Load what fits.** What is known to fit next to the residents is loaded at once, while their
+   jobs run.
+3. **Make room** for what does not fit: as few residents go as it needs. They are at rest (no job
+   runs or waits), not pinned and not lingering, and the least needed goes first: the one with the
+   lowest (cost to load it again) / (expected seconds until its next job).
+   a. It is known not to fit: the victims are unloaded, then it is loaded.
+   b. It is not known: it is loaded and nothing is unloaded. The target unloads what it must; what
+      stays has shown that it fits. All that may have to go is at rest, so the target never waits.
+      It is known afterwards, so not even lingering residents are in the way.
+4. **Linger.** An empty resident stays for a time after its last answer.
+   a. Nothing else runs: tau, as far as its gaps predict that its next job comes sooner than the
+      load that would be made (`Rhythm.linger_s`).
+   b. Jobs of other residents run: for as long as the load would take, since no time of the target
+      is lost; and beyond that while a resident that is less needed still has jobs.
+   While somebody is overdue only (a) holds, and only within the resident's minimum dwell.
 5. **Cut.** The first of the overdue finds no room among residents at rest: close as few residents
-   as it needs that have completed their minimum dwell, those without waiting jobs first. They
-   take no more jobs, their runs end, and they are unloaded. Until then nothing is loaded that
-   would take the room from it.
+   as it needs whose visits have lasted their minimum dwell, those without waiting jobs first. A
+   closing resident takes no more jobs; when its runs have ended it goes. Until then nothing is
+   loaded that would take the room away again.
 6. **Rest.** Nothing waits: everything stays loaded. A pinned residency that is missing is loaded
    where it fits.
 
@@ -48,21 +53,21 @@ from foreman.scheduling.victims import (
     has_dwelt,
     least_needed,
     lingers_until,
+    worth,
 )
 
 _NOBODY = Choice((), ())
 
 
 def decide(rules: VisitRules, sight: Sight) -> Plan:
-    """Say what a target does now; see the rules above."""
+    """Say what a target does now; the numbers are those of the rules above."""
     return _Planner(rules, sight).plan()
 
 
 def can_take(resident: Resident, plan: Plan, slots: int) -> bool:
     """Rule 1: whether a resident takes its next job."""
-    return (
-        resident.running < slots and not resident.is_loading and resident.queue not in plan.closing
-    )
+    is_open = not resident.is_loading and resident.queue not in plan.closing
+    return is_open and resident.running < slots
 
 
 @dataclass(slots=True)
@@ -71,15 +76,15 @@ class _Planner:
 
     rules: VisitRules
     sight: Sight
-    look_at: float = NEVER
-    lingering: set[str] = field(default_factory=set)
-    stuck: set[str] = field(default_factory=set)
-    closing: frozenset[str] = frozenset()
+    working: set[str] = field(default_factory=set)  # residents with waiting jobs
+    has_late: bool = False
     # The first of the overdue that cannot be loaded yet, and the residents that go for it.
     first_late: Demand | None = None
     reserved: Choice = _NOBODY
-    working: set[str] = field(default_factory=set)  # residents with waiting jobs
-    has_late: bool = False
+    closing: frozenset[str] = frozenset()
+    lingering: set[str] = field(default_factory=set)
+    stuck: set[str] = field(default_factory=set)
+    look_at: float = NEVER
     reason: str = "nothing waits"
 
     def plan(self) -> Plan:
@@ -118,6 +123,8 @@ class _Planner:
                 self.has_late = True
             keyed.append((due_at > now, each.unserved_since(), head_at, each.queue, each))
         keyed.sort(key=lambda key: key[:4])
+        if keyed:
+            self.reason = f"{keyed[0][4].queue} waits for a resident to come to rest"
         return [key[4] for key in keyed]
 
     def _load(
@@ -125,100 +132,97 @@ class _Planner:
     ) -> PlannedLoad | None:
         """The load that serves this demand now; None: not yet."""
         sight = self.sight
-        queues = [each.queue for each in sight.residents]
-        fit = sight.room.fit([*queues, demand.queue])
-        # 2. Known to fit.
-        choice = _NOBODY if fit is Fit.FITS else self._at_rest(demand)
+        fit = sight.room.fit([*(each.queue for each in sight.residents), demand.queue])
+        choice = _NOBODY if fit is Fit.FITS else self._at_rest(demand, fit)  # 2, 3
         if choice is not None and not is_loading and self._leaves_room(demand, choice):
             return self._planned(demand, choice, waiting)
         is_late = demand.due_at(self.rules) <= sight.now
         if not is_late or self.first_late is not None or fit is Fit.FITS:
             return None
-        # 5. Nothing at rest makes room, and it is the first of the overdue.
         cut = self._cut(demand)
         if cut is None or is_loading or any(each.running for each in cut.all):
             return None
         return self._planned(demand, cut, waiting)
 
-    def _at_rest(self, demand: Demand) -> Choice | None:
+    def _at_rest(self, demand: Demand, fit: Fit) -> Choice | None:
         """3. Residents at rest that make room for it."""
-        candidates = []
-        for each in self.sight.residents:
-            if each.running or each.is_loading or each.queue in self.working:
-                continue
-            if self._lingers(each, demand):
-                self.lingering.add(each.queue)
-                continue
-            candidates.append(each)
-        return self._choose(demand, candidates) if candidates else None
+        resting = [
+            each
+            for each in self.sight.residents
+            if not each.running and not each.is_loading and each.queue not in self.working
+        ]
+        if fit is Fit.UNKNOWN:
+            tried = self._choose(demand, resting)
+            if tried is not None and not tried.victims:
+                return tried
+        free = [each for each in resting if each.is_pinned or not self._lingers(each, demand)]
+        return self._choose(demand, free) if free else None
 
     def _lingers(self, resident: Resident, demand: Demand) -> bool:
-        """4. Its next job is worth waiting for."""
-        if resident.is_pinned:
-            return False
-        if self.has_late and has_dwelt(resident, self.sight.now, self.sight.visit_swaps):
-            return False
-        until = lingers_until(resident, self.rules, demand)
-        if until <= self.sight.now:
-            return False
+        """4. Whether an empty resident is kept although another residency waits."""
+        now, swaps = self.sight.now, self.sight.visit_swaps
+        at_work = [each for each in self.sight.residents if each.running and not each.is_pinned]
+        is_shared = bool(at_work) and not self.has_late  # 4b
+        if is_shared and self.rules.linger_s != 0:
+            own = worth(resident, now)
+            if any(worth(each, now) < own for each in at_work):
+                return True
+        until = lingers_until(resident, self.rules, demand, is_shared=is_shared)
         if self.has_late:
-            until = min(until, dwells_until(resident, self.sight.visit_swaps))
+            until = min(until, dwells_until(resident, swaps))
+        if until <= now:
+            return False
         self.look_at = min(self.look_at, until)
+        if not is_shared:
+            self.lingering.add(resident.queue)
         return True
 
     def _cut(self, demand: Demand) -> Choice | None:
-        """5. Close what must go for it; None: find out who will, and when."""
+        """5. Close what must go for it; None: find out what will, and when."""
         sight = self.sight
-        now, swaps = sight.now, sight.visit_swaps
         loaded = [each for each in sight.residents if not each.is_loading]
-        able = [each for each in loaded if self._may_close(each)]
-        choice = self._choose(demand, able)
+        choice = self._choose(demand, [each for each in loaded if self._may_close(each)])
         if choice is not None:
             self.first_late, self.reserved = demand, choice
             self.closing = frozenset(each.queue for each in choice.all)
             self.reason = f"{demand.queue} is overdue; waiting for runs to end"
             return choice
-        soonest = sorted(sight.residents, key=lambda each: dwells_until(each, swaps))
-        later = self._choose(demand, soonest, is_sorted=True)
+        ends = {each.queue: dwells_until(each, sight.visit_swaps) for each in sight.residents}
+        soonest = sorted(sight.residents, key=lambda each: (each.is_pinned, ends[each.queue]))
+        later = choose(sight.room, sight.residents, soonest, demand.queue)
         if later is None:
             self.stuck.add(demand.queue)
             return None
         self.first_late, self.reserved = demand, later
-        until = max(dwells_until(each, swaps) for each in later.all)
-        self.look_at = min(self.look_at, until if until > now else NEVER)
-        self.reason = f"{demand.queue} is overdue; no visit has lasted long enough"
+        until = max(ends[each.queue] for each in later.all)
+        if until > sight.now:
+            self.look_at = min(self.look_at, until)
+        self.reason = f"{demand.queue} is overdue; no visit has lasted long enough to be cut"
         return None
 
     def _may_close(self, resident: Resident) -> bool:
-        if resident.is_closing:
+        if resident.is_closing or has_dwelt(resident, self.sight.now, self.sight.visit_swaps):
             return True
-        if has_dwelt(resident, self.sight.now, self.sight.visit_swaps):
-            return True
-        # At rest, and not needed: it is free to go at any time.
         is_empty = resident.queue not in self.working and not resident.running
         return is_empty and resident.queue not in self.lingering
 
-    def _choose(
-        self, demand: Demand, candidates: Sequence[Resident], *, is_sorted: bool = False
-    ) -> Choice | None:
+    def _choose(self, demand: Demand, candidates: Sequence[Resident]) -> Choice | None:
         sight = self.sight
         ordered = sorted(
             candidates,
             key=lambda each: least_needed(each, sight.now, has_work=each.queue in self.working),
         )
-        if is_sorted:
-            ordered = sorted(candidates, key=lambda each: each.is_pinned)
         return choose(sight.room, sight.residents, ordered, demand.queue)
 
     def _leaves_room(self, demand: Demand, choice: Choice) -> bool:
-        """Whether the first of the overdue finds its room as before."""
+        """5. Whether the first of the overdue finds its room as if nothing had been loaded."""
         if self.first_late is None:
             return True
         going = {each.queue for each in choice.all}
         reserved = {each.queue for each in self.reserved.all}
         if going & reserved:
             return False
-        staying = [each.queue for each in self.sight.residents if each.queue not in going | reserved]
+        staying = {each.queue for each in self.sight.residents} - going - reserved
         both = [*staying, demand.queue, self.first_late.queue]
         return self.sight.room.fit(both) is Fit.FITS
 
@@ -236,13 +240,9 @@ class _Planner:
             cause, why = Cause.TRIED, "it may fit next to what is loaded"
         else:
             cause, why = Cause.DRAINED, f"{choice.victims[0].queue} has no more work"
-        return PlannedLoad(
-            demand.queue,
-            cause,
-            why,
-            tuple(each.queue for each in choice.victims),
-            tuple(each.queue for each in choice.may_go),
-        )
+        victims = tuple(each.queue for each in choice.victims)
+        may_go = tuple(each.queue for each in choice.may_go)
+        return PlannedLoad(demand.queue, cause, why, victims, may_go)
 
     def _missing_pin(self) -> PlannedLoad | None:
         """6. A pinned residency goes back where it fits, or may fit and nobody is disturbed."""
@@ -254,8 +254,8 @@ class _Planner:
             if fit is Fit.FITS:
                 return PlannedLoad(queue, Cause.PINNED, "it is pinned, and it fits")
             if fit is Fit.UNKNOWN and is_quiet:
-                may_go = tuple(queues)
-                return PlannedLoad(queue, Cause.PINNED, "it is pinned, and it may fit", (), may_go)
+                why = "it is pinned, and it may fit"
+                return PlannedLoad(queue, Cause.PINNED, why, (), tuple(queues))
         return None
 
     def _as_plan(self, load: PlannedLoad | None) -> Plan:

@@ -6,7 +6,7 @@ A *gap* is the time from an answer that left the residency without jobs to its n
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-ARRIVALS_KEPT = 8
+ARRIVALS_KEPT = 32
 GAPS_KEPT = 50
 LINGERS_KEPT = 16
 # Fewer gaps than this predict nothing.

@@ -47,7 +47,11 @@ class Demand:
         """When its oldest job came."""
         if self.interactive_at is None:
             return NEVER if self.batch_at is None else self.batch_at
-        return self.interactive_at if self.batch_at is None else min(self.interactive_at, self.batch_at)
+        return (
+            self.interactive_at
+            if self.batch_at is None
+            else min(self.interactive_at, self.batch_at)
+        )
 
     def unserved_since(self) -> float:
         """Since when it has had work and no visit on this target."""

@@ -70,12 +70,22 @@ def _split(
     return Choice(tuple(chosen), ())
 
 
+def worth(resident: Resident, now: float) -> float:
+    """What is lost if it goes: the cost to load it again, by the second until its next job."""
+    expected_s = resident.rhythm.expected_s(now)
+    return resident.load_s / expected_s if expected_s > 0 else float("inf")
+
+
 def least_needed(resident: Resident, now: float, *, has_work: bool) -> Order:
     """The order of victims. One that an earlier plan closed stays the choice."""
-    expected_s = resident.rhythm.expected_s(now)
-    worth = resident.load_s / expected_s if expected_s > 0 else float("inf")
-    is_running = resident.running > 0
-    return resident.is_pinned, not resident.is_closing, has_work, is_running, worth, resident.queue
+    return (
+        resident.is_pinned,
+        not resident.is_closing,
+        has_work,
+        resident.running > 0,
+        worth(resident, now),
+        resident.queue,
+    )
 
 
 def has_dwelt(resident: Resident, now: float, visit_swaps: float) -> bool:
@@ -88,10 +98,16 @@ def dwells_until(resident: Resident, visit_swaps: float) -> float:
     return resident.visit_at + visit_swaps * resident.load_s
 
 
-def lingers_until(resident: Resident, rules: VisitRules, demand: Demand) -> float:
-    """Until when an empty resident is worth keeping, instead of the load that `demand` asks for."""
-    if resident.jobs == 0 or rules.linger_s == 0:
+def lingers_until(
+    resident: Resident, rules: VisitRules, demand: Demand, *, is_shared: bool
+) -> float:
+    """Until when an empty resident is worth keeping, instead of the load that `demand` asks for.
+
+    `is_shared`: others are at work meanwhile, so it is only the waiting jobs' time that is spent.
+    """
+    if resident.jobs == 0:
         return resident.answered_at
     if rules.linger_s is not None:
         return resident.answered_at + rules.linger_s
-    return resident.answered_at + resident.rhythm.linger_s(demand.load_s)
+    tau_s = demand.load_s if is_shared else resident.rhythm.linger_s(demand.load_s)
+    return resident.answered_at + tau_s

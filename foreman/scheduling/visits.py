@@ -10,7 +10,7 @@ import math
 # Forced loads take at most this share of the time that work leaves free.
 FORCED_SHARE = 0.25
 FEWEST_SWAPS = 10.0
-MOST_SWAPS = 40.0
+MOST_SWAPS = 80.0
 # The share of time at work is measured over about this long.
 MEASURED_OVER_S = 600.0
 

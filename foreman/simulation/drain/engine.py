@@ -54,7 +54,7 @@ class Engine:
 
     def run(self, arrivals: Iterable[Arrival] | Clients) -> None:
         """Serve all arrivals to the last; an iterable of them comes in order of time."""
-        if hasattr(arrivals, "answered"):
+        if not isinstance(arrivals, Iterable):
             self._clients = arrivals
             arrivals = arrivals.first()
         events = self._events

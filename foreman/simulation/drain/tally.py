@@ -45,6 +45,7 @@ class Waits:
     """Seconds from a job's arrival to its start."""
 
     jobs: int
+    mean_s: float
     p50_s: float
     p95_s: float
     p99_s: float
@@ -70,7 +71,9 @@ class _Promise:
 class Promises:
     """Holds each visit to the promise that was made when a class of its residency began to wait."""
 
-    def __init__(self, rules: VisitRules, load_s: Mapping[str, float], *, places: int | None) -> None:
+    def __init__(
+        self, rules: VisitRules, load_s: Mapping[str, float], *, places: int | None
+    ) -> None:
         self._rules = rules
         self._turn = longest_turn(rules, load_s.values(), places=places)
         self._made: dict[tuple[str, JobClass], _Promise] = {}
@@ -95,9 +98,7 @@ class Promises:
                 self.nearest[job_class] = max(self.nearest[job_class], waited_s / within_s)
                 self.violations[job_class] += waited_s > within_s + ROUNDING_S
 
-    def _by(
-        self, queue: str, job_class: JobClass, target: SimulatedTarget, fleet: Fleet
-    ) -> float:
+    def _by(self, queue: str, job_class: JobClass, target: SimulatedTarget, fleet: Fleet) -> float:
         demands = [
             Demand(
                 each,
@@ -202,7 +203,8 @@ class Tally:
         """The distribution of a class's waits; zeros when it had no jobs."""
         waits = sorted(self.waits[job_class])
         p50, p95, p99, longest = (percentile(waits, part) for part in (0.5, 0.95, 0.99, 1.0))
-        return Waits(len(waits), p50, p95, p99, longest)
+        mean = sum(waits) / max(len(waits), 1)
+        return Waits(len(waits), mean, p50, p95, p99, longest)
 
     def for_visits(self, job_class: JobClass) -> ForVisits:
         """A class's waits for a visit, and the promise."""
