@@ -6,6 +6,7 @@ that moment, is a turn: a load, the longest minimum dwell that can occur, and on
 holds while loads take what they took before.
 """
 
+from bisect import bisect_right
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
@@ -36,15 +37,22 @@ def longest_turn(rules: VisitRules, loads_s: Iterable[float], *, places: int | N
     return Turn(load_s, dwell_s, rules.job_limit_s, 1 if places == 1 else 2)
 
 
+def count_ahead(demands: Iterable[Demand], residents: Collection[str]) -> dict[str, int]:
+    """How many residencies that wait now have gone unserved for as long as each of these.
+
+    For all at once, since sorting is cheaper than comparing each with each.
+    """
+    since = {
+        each.queue: each.unserved_since()
+        for each in demands
+        if each.queue not in residents and each.head_at() < NEVER
+    }
+    ordered = sorted(since.values())
+    return {queue: bisect_right(ordered, at) - 1 for queue, at in since.items()}
+
+
 def promised_by(
-    rules: VisitRules,
-    demand: Demand,
-    job_class: JobClass,
-    *,
-    now: float,
-    turn: Turn,
-    demands: Iterable[Demand],
-    residents: Collection[str],
+    rules: VisitRules, demand: Demand, job_class: JobClass, *, now: float, turn: Turn, ahead: int
 ) -> float:
     """The time by which the next visit of `demand` starts, for its oldest job of this class.
 
@@ -54,11 +62,5 @@ def promised_by(
     head_at = demand.batch_at if job_class is JobClass.BATCH else demand.interactive_at
     if head_at is None:
         return NEVER
-    since = demand.unserved_since()
-    ahead = sum(
-        other.unserved_since() <= since
-        for other in demands
-        if other.queue != demand.queue and other.queue not in residents
-    )
     due_at = max(now, head_at + rules.max_wait_s(job_class))
     return due_at + (1 + ahead) * turn.seconds + demand.load_s

@@ -96,7 +96,7 @@ class Room:
         `before` holds only what would have stayed by itself. A target evicts one at a time until
         the new one fits, so what stayed and the largest that went did not fit together.
         """
-        room = self.seen(after)
+        room = self.seen(before).seen(after)
         gone = [size for queue, size in before.items() if queue not in after and queue != loaded]
         if not gone or loaded not in after:
             return room

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from foreman.scheduling.room import Fit, Room
 from foreman.scheduling.values import Demand, Resident, VisitRules
 
-
 Order = tuple[bool, bool, bool, bool, float, str]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from foreman.core.arrivals import Arrival
 from foreman.core.queues import JobClass
-from foreman.scheduling.bound import longest_turn, promised_by
+from foreman.scheduling.bound import count_ahead, longest_turn, promised_by
 from foreman.scheduling.values import Demand, VisitRules
 from foreman.simulation.drain.fleet import Fleet, OpenVisit, SimulatedTarget
 
@@ -116,8 +116,7 @@ class Promises:
             job_class,
             now=fleet.now,
             turn=self._turn,
-            demands=demands,
-            residents=target.residents,
+            ahead=count_ahead(demands, target.residents)[queue],
         )
 
 

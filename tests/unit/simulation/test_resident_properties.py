@@ -1,17 +1,13 @@
 """What the rules for several residents promise, held on what Hypothesis makes of arrivals."""
 
-import math
-
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from foreman.core.arrivals import Arrival
 from foreman.core.queues import JobClass
 from foreman.scheduling.values import VisitRules
-from foreman.simulation.drain.arrivals import LONGEST_RUN, SHAPES, Load
 from foreman.simulation.drain.fleet import Memory
-from tests.unit.simulation.watched import Watch, watch
+from tests.unit.simulation.watched import watch
 
 # Jobs differ in their arrival by this at least, so that no two things happen at once.
 APART_S = 0.000173

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from foreman.core.arrivals import Arrival
 from foreman.core.queues import JobClass
-from foreman.scheduling.bound import Turn, longest_turn, promised_by
+from foreman.scheduling.bound import Turn, count_ahead, longest_turn, promised_by
 from foreman.scheduling.room import Room
 from foreman.scheduling.values import Demand, VisitRules
 from foreman.simulation.drain.engine import Clients, Engine
@@ -130,8 +130,7 @@ class Watched:
             job_class,
             now=fleet.now,
             turn=self.turn,
-            demands=demands.values(),
-            residents=target.residents,
+            ahead=count_ahead(demands.values(), target.residents)[queue],
         )
 
 
