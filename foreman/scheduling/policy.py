@@ -19,7 +19,7 @@ that have gone unserved for the longest. One load runs at a time.
    a. Nothing else runs: tau, as far as its gaps predict that its next job comes sooner than the
       load that would be made (`Rhythm.linger_s`).
    b. Jobs of other residents run: for as long as the load would take, since no time of the target
-      is lost; and beyond that while a resident that is less needed still has jobs.
+      is lost; and until the waiting head is two loads old while one that is less needed runs.
    While somebody is overdue only (a) holds, and only within the resident's minimum dwell.
 5. **Cut.** The first of the overdue finds no room among residents at rest: close as few residents
    as it needs whose visits have lasted their minimum dwell, those without waiting jobs first. A
@@ -56,6 +56,8 @@ from foreman.scheduling.victims import (
     worth,
 )
 
+# For so many of its own loads a residency waits for a better victim than the one at rest.
+PATIENCE_LOADS = 2.0
 _NOBODY = Choice((), ())
 
 
@@ -165,7 +167,9 @@ class _Planner:
         is_shared = bool(at_work) and not self.has_late  # 4b
         if is_shared and self.rules.linger_s != 0:
             own = worth(resident, now)
-            if any(worth(each, now) < own for each in at_work):
+            patient_until = demand.head_at() + PATIENCE_LOADS * demand.load_s
+            if patient_until > now and any(worth(each, now) < own for each in at_work):
+                self.look_at = min(self.look_at, patient_until)
                 return True
         until = lingers_until(resident, self.rules, demand, is_shared=is_shared)
         if self.has_late:

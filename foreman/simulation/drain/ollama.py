@@ -12,7 +12,8 @@ class OllamaLike(Indifferent):
 
     1. A request for a loaded model goes straight to it, past those that wait, even while it is
        the victim: so a busy victim is awaited for as long as requests for it keep coming.
-    2. All others wait in one line, and its first blocks the rest until its model is loaded.
+    2. All others, those for the model that is being loaded too, wait in one line, and its first
+       blocks the rest until its model is loaded.
     3. The victim is an idle model, the first by name since all have the same keep_alive; if none
        is idle, the first by name, and it stays the victim though another falls idle meanwhile.
     A job goes to the target with the fewest jobs, for good, as with a load balancer.
@@ -27,8 +28,7 @@ class OllamaLike(Indifferent):
     def arrived(self, job: Arrival, fleet: Fleet) -> None:
         target = min(fleet.targets, key=lambda each: (self._jobs[each.number], each.number))
         self._jobs[target.number] += 1
-        is_loading = target.loading is not None and target.loading.queue == job.queue
-        if job.queue in target.residents or is_loading:
+        if job.queue in target.residents:
             self._direct[target.number][job.queue].append(job)
         else:
             self._pending[target.number].append(job)

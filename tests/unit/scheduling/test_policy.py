@@ -198,18 +198,23 @@ def test_while_others_are_at_work_it_lingers_for_as_long_as_the_load_would_take(
 
     plan = decided(residents, [waits("c", 9)], room=sized)
 
-    assert (plan.load, plan.look_at) == (None, pytest.approx(NOW + 0.1))
+    assert plan.load is None
+    assert plan.look_at == pytest.approx(NOW + 0.1)
     assert plan.lingering == frozenset(), "no time of the target is lost"
     residents[0] = replace(residents[0], answered_at=NOW - LOAD_S)
     assert load_of(decided(residents, [waits("c", 9)], room=sized)).victims == ("a",)
 
 
-def test_it_stays_while_a_resident_that_is_less_needed_is_still_at_work() -> None:
+def test_it_stays_while_one_that_is_less_needed_runs_until_the_head_is_two_loads_old() -> None:
     residents = [loaded("a", rhythm=BUSY), loaded("b", running=1)]
     sized = room(a=5, b=5, c=5)
 
-    assert decided(residents, [waits("c", 29)], room=sized).load is None
-    assert load_of(decided(residents, [waits("c", 30)], room=sized)).victims == ("a",)
+    plan = decided(residents, [waits("c", 9)], room=sized)
+
+    assert (plan.load, plan.look_at) == (None, NOW + 1)
+    assert load_of(decided(residents, [waits("c", 10)], room=sized)).victims == ("a",)
+    needed = [residents[0], replace(residents[1], load_s=5000.0)]
+    assert load_of(decided(needed, [waits("c", 9)], room=sized)).victims == ("a",)
 
 
 def test_a_resident_that_has_had_no_job_does_not_linger() -> None:
