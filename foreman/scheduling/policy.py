@@ -79,6 +79,7 @@ class _Planner:
     rules: VisitRules
     sight: Sight
     working: set[str] = field(default_factory=set)  # residents with waiting jobs
+    resting: list[Resident] = field(default_factory=list)  # no job of theirs runs or waits
     has_late: bool = False
     # The first of the overdue that cannot be loaded yet, and the residents that go for it.
     first_late: Demand | None = None
@@ -91,6 +92,11 @@ class _Planner:
 
     def plan(self) -> Plan:
         waiting = self._waiting()
+        self.resting = [
+            each
+            for each in self.sight.residents
+            if not each.running and not each.is_loading and each.queue not in self.working
+        ]
         is_loading = any(each.is_loading for each in self.sight.residents)
         for demand in waiting:
             if is_loading and self.first_late is not None:
@@ -114,16 +120,16 @@ class _Planner:
             if each.queue in resident:
                 self.working.add(each.queue)
                 continue
-            alone_until = each.left_alone_until(rules)
-            if alone_until > now:
-                self.look_at = min(self.look_at, alone_until)
+            if each.is_elsewhere and (until := each.left_alone_until(rules)) > now:
+                self.look_at = min(self.look_at, until)
                 continue
             due_at = each.due_at(rules)
-            if due_at > now:
-                self.look_at = min(self.look_at, due_at)
-            else:
+            has_time = due_at > now
+            if not has_time:
                 self.has_late = True
-            keyed.append((due_at > now, each.unserved_since(), head_at, each.queue, each))
+            elif due_at < self.look_at:
+                self.look_at = due_at
+            keyed.append((has_time, max(head_at, each.left_at), head_at, each.queue, each))
         keyed.sort(key=lambda key: key[:4])
         if keyed:
             self.reason = f"{keyed[0][4].queue} waits for a resident to come to rest"
@@ -148,16 +154,13 @@ class _Planner:
 
     def _at_rest(self, demand: Demand, fit: Fit) -> Choice | None:
         """3. Residents at rest that make room for it."""
-        resting = [
-            each
-            for each in self.sight.residents
-            if not each.running and not each.is_loading and each.queue not in self.working
-        ]
+        if not self.resting:
+            return None
         if fit is Fit.UNKNOWN:
-            tried = self._choose(demand, resting)
+            tried = self._choose(demand, self.resting)
             if tried is not None and not tried.victims:
                 return tried
-        free = [each for each in resting if each.is_pinned or not self._lingers(each, demand)]
+        free = [each for each in self.resting if each.is_pinned or not self._lingers(each, demand)]
         return self._choose(demand, free) if free else None
 
     def _lingers(self, resident: Resident, demand: Demand) -> bool:
@@ -231,14 +234,15 @@ class _Planner:
         return self.sight.room.fit(both) is Fit.FITS
 
     def _planned(self, demand: Demand, choice: Choice, waiting: Sequence[Demand]) -> PlannedLoad:
-        oldest = min(waiting, key=lambda each: (each.unserved_since(), each.head_at(), each.queue))
-        is_late = demand.due_at(self.rules) <= self.sight.now
-        is_cut = any(each.queue in self.working for each in choice.all)
+        is_forced = demand.due_at(self.rules) <= self.sight.now and (
+            any(each.queue in self.working for each in choice.all)
+            or any(each.unserved_since() < demand.unserved_since() for each in waiting)
+        )
         if not self.sight.residents:
             cause, why = Cause.FIRST, "nothing is loaded"
         elif not choice.all:
             cause, why = Cause.FITS, "it fits next to what is loaded"
-        elif is_late and (is_cut or demand.queue != oldest.queue):
+        elif is_forced:
             cause, why = Cause.OVERDUE, "it is overdue"
         elif choice.may_go:
             cause, why = Cause.TRIED, "it may fit next to what is loaded"

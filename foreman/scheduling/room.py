@@ -50,9 +50,9 @@ class Room:
         count = len(queues)
         if count <= 1:
             return Fit.FITS
-        size_bytes = self.size_of(queues)
         if self.residents is not None and count > self.residents:
             return Fit.EXCEEDS
+        size_bytes = self.size_of(queues)
         if self.memory_bytes is not None and (size_bytes or 0) > self.memory_bytes:
             return Fit.EXCEEDS
         if any(self._is_clash(each, count, size_bytes) for each in self.clashes):

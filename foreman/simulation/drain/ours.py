@@ -23,6 +23,8 @@ class Ours:
         self._rhythms: dict[str, Rhythm] = {}
         self._open: dict[str, int] = {}  # jobs of a residency that wait or run
         self._answered_at: dict[str, float] = {}
+        # The last demand of each residency: most are the same at the next plan.
+        self._known: dict[tuple[int, str], tuple[object, Demand]] = {}
         self._lingers: dict[tuple[int, str], float] = {}  # since when
         self.lingers_answered = 0
         self.lingers_in_vain = 0
@@ -120,14 +122,16 @@ class Ours:
         self, queue: str, target: SimulatedTarget, fleet: Fleet, *, is_elsewhere: bool = False
     ) -> Demand:
         waiting = fleet.waiting[queue]
-        return Demand(
-            queue,
-            waiting.interactive[0].at if waiting.interactive else None,
-            waiting.batch[0].at if waiting.batch else None,
-            fleet.swap_s[queue],
-            target.left_at.get(queue, -math.inf),
-            is_elsewhere,
-        )
+        interactive_at = waiting.interactive[0].at if waiting.interactive else None
+        batch_at = waiting.batch[0].at if waiting.batch else None
+        left_at = target.left_at.get(queue, -math.inf)
+        key = interactive_at, batch_at, left_at, is_elsewhere
+        known = self._known.get((target.number, queue))
+        if known is None or known[0] != key:
+            load_s = fleet.swap_s[queue]
+            made = Demand(queue, interactive_at, batch_at, load_s, left_at, is_elsewhere)
+            known = self._known[target.number, queue] = key, made
+        return known[1]
 
     def _room(self, target: SimulatedTarget) -> Room:
         return self._rooms.get(target.number, self._first_room)
