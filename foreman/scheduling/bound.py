@@ -40,7 +40,8 @@ def longest_turn(rules: VisitRules, loads_s: Iterable[float], *, places: int | N
 def count_ahead(demands: Iterable[Demand], residents: Collection[str]) -> dict[str, int]:
     """How many residencies that wait now have gone unserved for as long as each of these.
 
-    For all at once, since sorting is cheaper than comparing each with each.
+    `residents` are loaded, or being loaded: the first turn is theirs. For all at once, since
+    sorting is cheaper than comparing each with each.
     """
     since = {
         each.queue: each.unserved_since()

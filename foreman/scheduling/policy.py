@@ -25,8 +25,10 @@ that have gone unserved for the longest. One load runs at a time.
    as it needs whose visits have lasted their minimum dwell, those without waiting jobs first. A
    closing resident takes no more jobs; when its runs have ended it goes. Until then nothing is
    loaded that would take the room away again.
-6. **Rest.** Nothing waits: everything stays loaded. A pinned residency that is missing is loaded
-   where it fits.
+6. **Rest.** Nothing can be loaded, or nothing waits: everything stays loaded. A pinned residency
+   that is missing is loaded where it fits; where that is not known, while all residents rest.
+
+What does not fit next to the pinned residents, by what the operator says, is never loaded here.
 
 What another live target has loaded is left to it until its head has waited as long as a load here
 would take; the overdue are left to nobody.
@@ -104,14 +106,13 @@ class _Planner:
             load = self._load(demand, waiting, is_loading=is_loading)
             if load is not None:
                 return self._as_plan(load)
-        if not waiting and not is_loading:
-            return self._as_plan(self._missing_pin())
-        return self._as_plan(None)
+        return self._as_plan(None if is_loading else self._missing_pin(is_idle=not waiting))
 
     def _waiting(self) -> list[Demand]:
         """The residencies that wait for a load, in their order."""
         now, rules = self.sight.now, self.rules
         resident = {each.queue for each in self.sight.residents}
+        pinned = [each.queue for each in self.sight.residents if each.is_pinned]
         keyed = []
         for each in self.sight.demands:
             head_at = each.head_at()
@@ -119,6 +120,9 @@ class _Planner:
                 continue
             if each.queue in resident:
                 self.working.add(each.queue)
+                continue
+            if pinned and self.sight.room.fit([*pinned, each.queue]) is Fit.EXCEEDS:
+                self.stuck.add(each.queue)
                 continue
             if each.is_elsewhere and (until := each.left_alone_until(rules)) > now:
                 self.look_at = min(self.look_at, until)
@@ -142,7 +146,7 @@ class _Planner:
         sight = self.sight
         fit = sight.room.fit([*(each.queue for each in sight.residents), demand.queue])
         choice = _NOBODY if fit is Fit.FITS else self._at_rest(demand, fit)  # 2, 3
-        if choice is not None and not is_loading and self._leaves_room(demand, choice):
+        if choice is not None and not is_loading and self._leaves_room(demand.queue, choice):
             return self._planned(demand, choice, waiting)
         is_late = demand.due_at(self.rules) <= sight.now
         if not is_late or self.first_late is not None or fit is Fit.FITS:
@@ -198,7 +202,6 @@ class _Planner:
         soonest = sorted(sight.residents, key=lambda each: (each.is_pinned, ends[each.queue]))
         later = choose(sight.room, sight.residents, soonest, demand.queue)
         if later is None:
-            self.stuck.add(demand.queue)
             return None
         self.first_late, self.reserved = demand, later
         until = max(ends[each.queue] for each in later.all)
@@ -221,7 +224,7 @@ class _Planner:
         )
         return choose(sight.room, sight.residents, ordered, demand.queue)
 
-    def _leaves_room(self, demand: Demand, choice: Choice) -> bool:
+    def _leaves_room(self, queue: str, choice: Choice) -> bool:
         """5. Whether the first of the overdue finds its room as if nothing had been loaded."""
         if self.first_late is None:
             return True
@@ -230,7 +233,7 @@ class _Planner:
         if going & reserved:
             return False
         staying = {each.queue for each in self.sight.residents} - going - reserved
-        both = [*staying, demand.queue, self.first_late.queue]
+        both = [*staying, queue, self.first_late.queue]
         return self.sight.room.fit(both) is Fit.FITS
 
     def _planned(self, demand: Demand, choice: Choice, waiting: Sequence[Demand]) -> PlannedLoad:
@@ -252,14 +255,14 @@ class _Planner:
         may_go = tuple(each.queue for each in choice.may_go)
         return PlannedLoad(demand.queue, cause, why, victims, may_go)
 
-    def _missing_pin(self) -> PlannedLoad | None:
+    def _missing_pin(self, *, is_idle: bool) -> PlannedLoad | None:
         """6. A pinned residency goes back where it fits, or may fit and nobody is disturbed."""
         sight = self.sight
         queues = [each.queue for each in sight.residents]
-        is_quiet = not any(each.running or each.queue in self.working for each in sight.residents)
+        is_quiet = is_idle and len(self.resting) == len(sight.residents)
         for queue in sorted(sight.missing_pins):
             fit = sight.room.fit([*queues, queue])
-            if fit is Fit.FITS:
+            if fit is Fit.FITS and self._leaves_room(queue, _NOBODY):
                 return PlannedLoad(queue, Cause.PINNED, "it is pinned, and it fits")
             if fit is Fit.UNKNOWN and is_quiet:
                 why = "it is pinned, and it may fit"

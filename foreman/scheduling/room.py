@@ -71,6 +71,14 @@ class Room:
             total += size
         return total
 
+    def expecting(self, sizes: Mapping[str, int]) -> "Room":
+        """Take these bytes for residencies that were never loaded; a load replaces them.
+
+        Such as the size of a model's files, and what a context of its length needs. Better too
+        much than too little: a target that is asked for what does not fit waits for a busy one.
+        """
+        return replace(self, sizes={**sizes, **self.sizes})
+
     def seen(self, loaded: Mapping[str, int]) -> "Room":
         """Learn from what is loaded now: bytes by residency."""
         count, size_bytes = len(loaded), sum(loaded.values())

@@ -39,8 +39,6 @@ def choose(
     for each in candidates:
         if _fits(room, staying, queue):
             break
-        if each.is_pinned and room.fit([*staying, queue]) is Fit.EXCEEDS:
-            return None
         staying.remove(each.queue)
         chosen.append(each)
     if not _fits(room, staying, queue):

@@ -29,7 +29,7 @@ class Ground:
     targets: int = 1
     slots: int = 1
     memory: Memory = ONE_PLACE
-    is_room_known: bool = True  # what is not known, ours has to find out
+    is_room_known: bool = True  # False: ours knows the models' sizes, and has to find it out
     clients: Callable[[], Clients] | None = None
 
 
@@ -87,9 +87,10 @@ def run(policy: str, on: Ground, *, keep: int = 0) -> tuple[Outcome, Tally]:
 
 def given(on: Ground) -> Given:
     """What a policy knows at the start."""
-    known, memory = on.is_room_known, on.memory
-    if not known:
-        return Given(on.rules, Room())
+    memory = on.memory
+    if not on.is_room_known:
+        # A target lists the sizes of all its models, loaded or not.
+        return Given(on.rules, Room().expecting(memory.listed(on.swap_s)))
     return Given(on.rules, Room(memory.residents, memory.size_bytes, memory.sizes))
 
 

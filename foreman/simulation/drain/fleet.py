@@ -108,6 +108,12 @@ class SimulatedTarget:
         self._utilization = self.utilization(now)
         self._measured_at = now
 
+    @property
+    def taken(self) -> list[str]:
+        """What is resident, and what is just being loaded."""
+        loading = [] if self.loading is None else [self.loading.queue]
+        return [*self.residents, *loading]
+
     def has_free_slot(self, queue: str) -> bool:
         """Whether it could start a job of this residency now."""
         visit = self.residents.get(queue)

@@ -116,7 +116,7 @@ class Promises:
             job_class,
             now=fleet.now,
             turn=self._turn,
-            ahead=count_ahead(demands, target.residents)[queue],
+            ahead=count_ahead(demands, target.taken)[queue],
         )
 
 

@@ -356,6 +356,17 @@ def test_a_pinned_residency_is_tried_only_while_nobody_is_disturbed() -> None:
     assert at_work.load is None
 
 
+def test_a_missing_pinned_residency_that_fits_does_not_wait_for_those_that_do_not() -> None:
+    residents = [loaded("a", running=1, visit_at=NOW - 20)]
+    sized = room(a=5, b=9, pin=3, large=6)
+
+    young = decided(residents, [waits("b", 9)], room=sized, missing_pins=["pin"])
+    late = decided(residents, [waits("b", 30)], room=sized, missing_pins=["pin"])
+
+    assert load_of(young).queue == "pin"
+    assert late.load is None, "b needs this room"
+
+
 def test_waiting_jobs_go_before_a_missing_pinned_residency() -> None:
     assert load_of(decided([], [waits("b", 0)], missing_pins=["pin"])).queue == "b"
 

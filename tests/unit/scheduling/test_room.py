@@ -70,6 +70,13 @@ def test_of_several_that_went_the_largest_is_what_did_not_fit_next_to_the_rest()
     assert (clash.count, clash.size_bytes) == (2, 11)
 
 
+def test_an_expected_size_counts_until_the_residency_was_loaded() -> None:
+    room = Room(residents=2, memory_bytes=10, sizes={"a": 4}).expecting({"a": 9, "b": 6})
+
+    assert room.fit(["a", "b"]) is Fit.FITS
+    assert room.seen({"b": 7}).fit(["a", "b"]) is Fit.EXCEEDS
+
+
 def test_as_many_have_been_seen_together_so_it_was_their_size() -> None:
     room = Room().seen({"a": 1, "b": 1}).learned({"x": 8}, "y", {"y": 8})
 

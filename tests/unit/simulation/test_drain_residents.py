@@ -57,7 +57,7 @@ def test_the_single_resident_policy_uses_one_place_of_several() -> None:
 def test_the_place_is_limited_by_memory_too() -> None:
     found, _ = played("ollama", jobs("abab", run_s=1.0), Memory(3, 10, {"a": 6, "b": 6}))
 
-    assert found.swaps == 1
+    assert found.swaps == found.loads - 1 == 3
 
 
 def test_ollamas_victim_is_the_first_idle_model_by_name() -> None:
@@ -165,9 +165,7 @@ def test_batch_jobs_wait_no_more_than_twice_as_long_as_without_a_bound_at_high_l
     assert sum(each.violations for each in ours.for_visits.values()) == 0
 
 
-def test_ours_loads_no_more_than_ollama_does_and_its_jobs_wait_no_longer() -> (
-    None
-):
+def test_ours_loads_no_more_than_ollama_does_and_its_jobs_wait_no_longer() -> None:
     found = list(versus.cases(2, VisitRules(), is_room_known=True))
 
     assert [each for each in found if each.is_missed] == []

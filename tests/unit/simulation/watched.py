@@ -130,7 +130,7 @@ class Watched:
             job_class,
             now=fleet.now,
             turn=self.turn,
-            ahead=count_ahead(demands.values(), target.residents)[queue],
+            ahead=count_ahead(demands.values(), target.taken)[queue],
         )
 
 
