@@ -277,6 +277,7 @@ class _Planner:
             load=load,
             closing=closing,
             lingering=frozenset(self.lingering),
+            overdue=None if self.first_late is None else self.first_late.queue,
             stuck=frozenset(self.stuck),
             look_at=self.look_at,
             reason=self.reason if load is None else load.reason,

@@ -80,7 +80,11 @@ class Room:
         return replace(self, sizes={**sizes, **self.sizes})
 
     def seen(self, loaded: Mapping[str, int]) -> "Room":
-        """Learn from what is loaded now: bytes by residency."""
+        """Learn from what is loaded now: bytes of video memory by residency.
+
+        That is `size_vram`, since what runs partly without it is larger than the memory; `size`
+        where there is none (0).
+        """
         count, size_bytes = len(loaded), sum(loaded.values())
         if (
             count <= self.seen_count

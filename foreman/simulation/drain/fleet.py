@@ -57,8 +57,12 @@ class Memory:
         return sum(self.sizes.get(queue, 0) for queue in queues) <= self.size_bytes
 
     def listed(self, queues: Collection[str]) -> dict[str, int]:
-        """As `/api/ps` lists them."""
-        return {queue: self.sizes.get(queue, 0) for queue in queues}
+        """The video memory that each takes, as `/api/ps` lists it.
+
+        What is larger than the memory runs partly without it, and is listed by the rest.
+        """
+        largest = math.inf if self.size_bytes is None else self.size_bytes
+        return {queue: int(min(self.sizes.get(queue, 0), largest)) for queue in queues}
 
 
 @dataclass(slots=True, eq=False)

@@ -1,6 +1,7 @@
 """The rules of `foreman.scheduling`, asked as a worker asks them."""
 
 import math
+from dataclasses import dataclass
 
 from foreman.core.arrivals import Arrival
 from foreman.scheduling.policy import decide
@@ -12,6 +13,15 @@ from foreman.simulation.drain.fleet import Fleet, OpenVisit, SimulatedTarget
 from foreman.simulation.drain.steps import Bring, Rest, Step
 
 
+@dataclass(slots=True)
+class _Made:
+    """A plan, what was loading when it was made, and until when it holds."""
+
+    plan: Plan
+    loading: OpenVisit | None
+    look_at: float
+
+
 class Ours:
     """One plan for each target, made anew when it does not hold any more."""
 
@@ -19,7 +29,7 @@ class Ours:
         self._rules = rules
         self._first_room = room
         self._rooms: dict[int, Room] = {}
-        self._plans: dict[int, Plan] = {}
+        self._plans: dict[int, _Made] = {}
         self._rhythms: dict[str, Rhythm] = {}
         self._open: dict[str, int] = {}  # jobs of a residency that wait or run
         self._answered_at: dict[str, float] = {}
@@ -37,6 +47,9 @@ class Ours:
             gap_s = now - self._answered_at[queue]
         self._open[queue] = self._open.get(queue, 0) + 1
         self._rhythms[queue] = self._rhythms.get(queue, NO_RHYTHM).arrived(now, gap_s)
+        due_at = now + self._rules.max_wait_s(job.job_class)
+        for made in self._plans.values():
+            made.look_at = min(made.look_at, due_at)
         if self._lingers:
             for target in fleet.targets:
                 self._linger_ended(target, queue, now, saved_s=fleet.swap_s[queue])
@@ -69,13 +82,15 @@ class Ours:
         return Rest(plan.look_at - fleet.now)
 
     def _plan(self, target: SimulatedTarget, fleet: Fleet) -> Plan:
-        plan = self._plans.get(target.number)
-        if plan is not None and not target.is_changed and fleet.now < plan.look_at:
-            return plan
-        sight = self._sight(target, fleet)
-        plan = decide(self._rules, sight)
+        made = self._plans.get(target.number)
+        if made is not None and fleet.now < made.look_at:
+            # While something loads nothing else can: only for the overdue anything changes.
+            is_same_load = target.loading is not None and target.loading is made.loading
+            if not target.is_changed or (is_same_load and made.plan.overdue is None):
+                return made.plan
+        plan = decide(self._rules, self._sight(target, fleet))
         target.is_changed = False
-        self._plans[target.number] = plan
+        self._plans[target.number] = _Made(plan, target.loading, plan.look_at)
         for queue, visit in target.residents.items():
             visit.is_closing = queue in plan.closing
         self._note_lingers(target, plan, fleet.now)
