@@ -10,6 +10,7 @@ from foreman.scheduling.room import Room
 from foreman.scheduling.values import VisitRules
 from foreman.simulation.drain.engine import Clients, Engine
 from foreman.simulation.drain.fleet import Memory
+from foreman.simulation.drain.ours import Lingers, Ours
 from foreman.simulation.drain.policies import POLICIES, Given
 from foreman.simulation.drain.tally import ForVisits, Promises, Tally, Waits
 
@@ -50,6 +51,7 @@ class Outcome:
     mean_wait_s: float
     waits: Mapping[JobClass, Waits]
     for_visits: Mapping[JobClass, ForVisits]
+    lingers: Lingers
     took_s: float  # of the processor, to simulate
 
 
@@ -82,7 +84,9 @@ def run(policy: str, on: Ground, *, keep: int = 0) -> tuple[Outcome, Tally]:
     made = POLICIES[policy](given(on))
     engine = Engine(made, tally, on.swap_s, memory=memory, **fleet)
     engine.run(on.clients() if on.clients else on.arrivals)
-    return outcome(policy, tally, on, took_s=time.process_time() - started_at), tally
+    lingers = made.lingers if isinstance(made, Ours) else Lingers()
+    took_s = time.process_time() - started_at
+    return outcome(policy, tally, on, lingers=lingers, took_s=took_s), tally
 
 
 def given(on: Ground) -> Given:
@@ -94,7 +98,7 @@ def given(on: Ground) -> Given:
     return Given(on.rules, Room(memory.residents, memory.size_bytes, memory.sizes))
 
 
-def outcome(policy: str, tally: Tally, on: Ground, *, took_s: float) -> Outcome:
+def outcome(policy: str, tally: Tally, on: Ground, *, lingers: Lingers, took_s: float) -> Outcome:
     """The figures of a tally that is closed."""
     span_s = tally.span_s or 1.0
     waits = [*tally.waits.values()]
@@ -113,5 +117,6 @@ def outcome(policy: str, tally: Tally, on: Ground, *, took_s: float) -> Outcome:
         mean_wait_s=sum(map(sum, waits)) / max(jobs, 1),
         waits={each: tally.waits_of(each) for each in JobClass},
         for_visits={each: tally.for_visits(each) for each in JobClass},
+        lingers=lingers,
         took_s=took_s,
     )

@@ -22,6 +22,15 @@ class _Made:
     look_at: float
 
 
+@dataclass(slots=True)
+class Lingers:
+    """Lingers that kept a residency waiting: how they ended, and the seconds without effect."""
+
+    answered: int = 0
+    in_vain: int = 0
+    in_vain_s: float = 0.0
+
+
 class Ours:
     """One plan for each target, made anew when it does not hold any more."""
 
@@ -36,9 +45,7 @@ class Ours:
         # The last demand of each residency: most are the same at the next plan.
         self._known: dict[tuple[int, str], tuple[object, Demand]] = {}
         self._lingers: dict[tuple[int, str], float] = {}  # since when
-        self.lingers_answered = 0
-        self.lingers_in_vain = 0
-        self.vain_s = 0.0
+        self.lingers = Lingers()
 
     def arrived(self, job: Arrival, fleet: Fleet) -> None:
         queue, now = job.queue, fleet.now
@@ -163,8 +170,7 @@ class Ours:
             return
         rhythm = self._rhythms.get(queue, NO_RHYTHM)
         self._rhythms[queue] = rhythm.lingered(now - since, saved_s)
-        if saved_s:
-            self.lingers_answered += 1
-        else:
-            self.lingers_in_vain += 1
-            self.vain_s += now - since
+        counted = self.lingers
+        counted.answered += saved_s > 0
+        counted.in_vain += saved_s == 0
+        counted.in_vain_s += 0.0 if saved_s else now - since

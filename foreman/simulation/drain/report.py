@@ -25,9 +25,18 @@ def as_json(on: Ground, outcomes: Sequence[Outcome]) -> str:
 
 
 def as_text(on: Ground, outcomes: Sequence[Outcome]) -> str:
-    """Three tables: swaps and time, waits of the jobs, waits for a visit against the bound."""
+    """Loads and time, waits of the jobs, waits for a visit against the promise, and lingers."""
     parts = [_ground(on), _swaps(outcomes), _waits(outcomes), _visits(outcomes)]
+    parts += [_lingers(each) for each in outcomes if each.lingers.answered + each.lingers.in_vain]
     return "\n\n".join(parts)
+
+
+def _lingers(found: Outcome) -> str:
+    lingers = found.lingers
+    return (
+        f"{found.policy}: {lingers.answered} lingers were answered by a job, {lingers.in_vain} "
+        f"were not and took {lingers.in_vain_s:.0f} s"
+    )
 
 
 def _ground(on: Ground) -> str:

@@ -88,7 +88,7 @@ PATTERNS: dict[str, Callable[[int, VisitRules], Ground]] = {
 
 
 def as_text(found: Sequence[Case]) -> str:
-    """A row for each pattern and number of places: its totals, its closest case, its misses."""
+    """A row for each pattern and number of places, with its closest draws; then each miss."""
     rows: list[tuple[str, ...]] = [
         ("pattern", "places", "draws", "loads", "wait", "most loads", "longest wait", "missed")
     ]
@@ -97,7 +97,16 @@ def as_text(found: Sequence[Case]) -> str:
             group = [each for each in found if (each.pattern, each.places) == (pattern, places)]
             if group:
                 rows.append(_row(pattern, places, group))
-    return "\n".join("  ".join(cell.rjust(14) for cell in row) for row in rows)
+    lines = ["  ".join(cell.rjust(14) for cell in row) for row in rows]
+    return "\n".join([*lines, *(_miss(each) for each in found if each.is_missed)])
+
+
+def _miss(case: Case) -> str:
+    ours, ollama = case.ours, case.ollama
+    return (
+        f"missed: {case.pattern}, {case.places} place(s), draw {case.seed}: loads {ours.loads} to "
+        f"{ollama.loads}, mean wait {ours.mean_wait_s:.2f} s to {ollama.mean_wait_s:.2f} s"
+    )
 
 
 def _row(pattern: str, places: int, group: Sequence[Case]) -> tuple[str, ...]:
