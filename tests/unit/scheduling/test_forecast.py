@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from foreman.scheduling.forecast import ExpectedStay, WaitingWork, eta, foresee
+from foreman.scheduling.forecast import (
+    DEVIATIONS_P90,
+    UNFORESEEN,
+    ExpectedStay,
+    WaitingWork,
+    eta,
+    foresee,
+)
 from foreman.scheduling.values import Demand, Resident
 from tests.unit.scheduling.sights import LOAD_S, NOW, RULES, loaded, waits
 
@@ -95,14 +102,33 @@ def test_jobs_that_come_meanwhile_are_served_first_where_their_model_is_resident
     assert starts_s(busy, "b") - LOAD_S == 2 * (starts_s(alone, "b") - LOAD_S)
 
 
-def test_nine_in_ten_start_somewhat_later_than_one_in_two_and_the_more_so_the_longer_it_is() -> (
-    None
-):
+def test_nine_in_ten_start_later_than_one_in_two_and_the_more_so_the_longer_it_is() -> None:
     stays = foreseen([loaded("a")], work("a", 100))
     soon, late = (eta(stays["a"], position=each, slots=1, run_s=RUN_S) for each in (4, 64))
 
-    assert soon.p90_s == pytest.approx(8 + 1.2816 * 4)
+    assert soon.p90_s == pytest.approx(8 + DEVIATIONS_P90 * math.hypot(4, UNFORESEEN * 8))
     assert late.p90_s - late.p50_s > soon.p90_s - soon.p50_s
+
+
+def test_a_resident_without_waiting_jobs_keeps_its_place_until_its_run_is_over() -> None:
+    stays = foreseen([loaded("a", running=1)], work("a", 0), work("b", 1))
+
+    assert starts_s(stays, "b") == RUN_S / 2 + LOAD_S
+
+
+def test_next_to_others_at_work_a_resident_lingers_before_its_place_is_free() -> None:
+    residents = [loaded("a"), loaded("b")]
+
+    stays = foreseen(residents, work("a", 3), work("b", 4), work("c", 1), places=2)
+
+    assert starts_s(stays, "c") == 3 * RUN_S + LOAD_S + LOAD_S
+
+
+def test_jobs_that_come_before_a_visit_are_served_in_it() -> None:
+    stays = foreseen([], work("b", 1, 5, arrives_per_s=0.1), work("c", 1))
+
+    # 1 waits, and 0.5 come during the load; a quarter more while they run.
+    assert starts_s(stays, "c") == pytest.approx(LOAD_S + 1.5 * RUN_S * 1.25 + LOAD_S)
 
 
 def many(residencies: int) -> list[WaitingWork]:
