@@ -53,6 +53,39 @@ def test_the_figures_come_as_json_too(capsys: pytest.CaptureFixture[str]) -> Non
     assert ours["waits"]["interactive"]["jobs"] + ours["waits"]["batch"]["jobs"] == 300
 
 
+@pytest.mark.parametrize("learn", [[], ["--learn"]])
+def test_clients_and_rooms_are_simulated_too(
+    learn: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    simulated(
+        "--arrivals=agents", "--models=a=4GiB,b=4GiB,c=4GiB", "--memory=24GiB", "--residents=3",
+        "--clients=3", "--jobs=30", "--policies=ollama,single,ours", "--json", *learn,
+    )  # fmt: skip
+
+    told = json.loads(capsys.readouterr().out)
+    ollama, single, ours = told["policies"]
+    assert (told["jobs"], told["residents"], told["memory"]) == (30, 3, 24 * 2**30)
+    assert ollama["loads"] == ours["loads"] == 3
+    assert single["loads"] > 10
+    assert (ours["swaps"], single["swaps"]) == (0, single["loads"] - 1)
+
+
+def test_lingers_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    simulated("--arrivals=agents", "--models=2", "--span-s=500", "--policies=ours")
+
+    assert "lingers were answered by a job" in capsys.readouterr().out
+
+
+def test_the_comparison_with_ollama_has_a_row_for_each_pattern_and_number_of_residents(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    simulated("--compare-ollama", "1")
+
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(line.strip().startswith("agents") for line in lines) == 3
+    assert len(lines) >= 16
+
+
 def test_a_file_of_arrivals_is_run_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
