@@ -18,7 +18,7 @@ that have gone unserved for the longest. One load runs at a time.
 4. **Linger.** An empty resident stays for a time after its last answer.
    a. Nothing else runs: tau, as far as its gaps predict that its next job comes sooner than the
       load that would be made (`Rhythm.linger_s`).
-   b. Jobs of other residents run: for as long as the load would take, since no time of the target
+   b. Jobs of other residents run: for as long as two loads would take, since no time of the target
       is lost; and until the waiting head is two loads old while one that is less needed runs.
    While somebody is overdue only (a) holds, and only within the resident's minimum dwell.
 5. **Cut.** The first of the overdue finds no room among residents at rest: close as few residents
@@ -49,6 +49,7 @@ from foreman.scheduling.values import (
     VisitRules,
 )
 from foreman.scheduling.victims import (
+    PATIENCE_LOADS,
     Choice,
     choose,
     dwells_until,
@@ -58,8 +59,6 @@ from foreman.scheduling.victims import (
     worth,
 )
 
-# For so many of its own loads a residency waits for a better victim than the one at rest.
-PATIENCE_LOADS = 2.0
 _NOBODY = Choice((), ())
 
 

@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from foreman.scheduling.room import Fit, Room
 from foreman.scheduling.values import Demand, Resident, VisitRules
 
+# Next to others at work, so many loads are waited for a job of an empty resident, or for a better
+# victim than the one at rest.
+PATIENCE_LOADS = 2.0
+
 Order = tuple[bool, bool, bool, bool, float, str]
 
 
@@ -106,5 +110,5 @@ def lingers_until(
         return resident.answered_at
     if rules.linger_s is not None:
         return resident.answered_at + rules.linger_s
-    tau_s = demand.load_s if is_shared else resident.rhythm.linger_s(demand.load_s)
+    tau_s = PATIENCE_LOADS * demand.load_s if is_shared else resident.rhythm.linger_s(demand.load_s)
     return resident.answered_at + tau_s

@@ -192,8 +192,8 @@ def test_while_somebody_is_overdue_it_lingers_within_the_minimum_dwell_only() ->
     assert load_of(decided([old], [waits("b", 31)])).victims == ("a",)
 
 
-def test_while_others_are_at_work_it_lingers_for_as_long_as_the_load_would_take() -> None:
-    residents = [loaded("a", answered_at=NOW - 4.9), loaded("b", running=1, rhythm=BUSY)]
+def test_while_others_are_at_work_it_lingers_for_as_long_as_two_loads_would_take() -> None:
+    residents = [loaded("a", answered_at=NOW - 9.9), loaded("b", running=1, rhythm=BUSY)]
     sized = room(a=5, b=5, c=5)
 
     plan = decided(residents, [waits("c", 9)], room=sized)
@@ -201,7 +201,7 @@ def test_while_others_are_at_work_it_lingers_for_as_long_as_the_load_would_take(
     assert plan.load is None
     assert plan.look_at == pytest.approx(NOW + 0.1)
     assert plan.lingering == frozenset(), "no time of the target is lost"
-    residents[0] = replace(residents[0], answered_at=NOW - LOAD_S)
+    residents[0] = replace(residents[0], answered_at=NOW - 2 * LOAD_S)
     assert load_of(decided(residents, [waits("c", 9)], room=sized)).victims == ("a",)
 
 
