@@ -13,7 +13,7 @@ LINGERS_KEPT = 16
 FEWEST_GAPS = 2
 # Lingers that must have ended before their result is judged.
 FEWEST_LINGERS = 8
-# Most gaps are shorter than what is waited for; the rest would have to be waited for in vain.
+# So many of the gaps are outlasted; the longest ones would cost more than they bring.
 QUANTILE = 0.9
 
 
@@ -38,7 +38,7 @@ class Rhythm:
         arrivals = (*self.arrivals[1 - ARRIVALS_KEPT :], at)
         if gap_s is None:
             return Rhythm(arrivals, self.gaps, self.lingers)
-        # While lingering is stopped nothing is learned from it: gaps bring it back by and by.
+        # While lingering is stopped nothing is learned from it: new gaps bring it back.
         lingers = self.lingers[1:] if self.is_stopped else self.lingers
         return Rhythm(arrivals, (*self.gaps[1 - GAPS_KEPT :], gap_s), lingers)
 
@@ -82,6 +82,6 @@ def _linger_s(gaps: tuple[float, ...], swap_s: float) -> float:
     longest_s = min(swap_s, ordered[min(len(ordered) - 1, int(QUANTILE * len(ordered)))])
     # What it would have brought over these very gaps: a swap less for each that it outlasts.
     answered = [gap for gap in ordered if gap <= longest_s]
-    in_vain_s = longest_s * (len(ordered) - len(answered))
-    gain_s = swap_s * len(answered) - sum(answered) - in_vain_s
+    unanswered_s = longest_s * (len(ordered) - len(answered))
+    gain_s = swap_s * len(answered) - sum(answered) - unanswered_s
     return longest_s if gain_s > 0 else 0.0

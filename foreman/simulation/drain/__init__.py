@@ -1,1 +1,1 @@
-"""The drain policy over made or recorded arrivals, beside others: events in a heap, no clock."""
+"""The drain policy over made or recorded arrivals, compared with others: events in a heap, no clock."""

@@ -63,7 +63,7 @@ def _add_fleet(parser: argparse.ArgumentParser) -> None:
     fleet.add_argument("--slots", type=int, default=1, help="of each resident model")
     fleet.add_argument("--residents", type=int, help="models that a target holds; default 1")
     fleet.add_argument("--memory", type=_size, metavar="SIZE", help="of a target; needs sizes")
-    fleet.add_argument("--learn", action="store_true", help="ours is not told the room")
+    fleet.add_argument("--learn", action="store_true", help="ours has to learn the room")
     fleet.add_argument("--swap-s", type=float, default=5.0, help="what a load costs")
     fleet.add_argument("--max-wait-interactive", type=float, default=rules.max_wait_interactive_s)
     fleet.add_argument("--max-wait-batch", type=float, default=rules.max_wait_batch_s)

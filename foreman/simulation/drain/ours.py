@@ -27,8 +27,8 @@ class Lingers:
     """Lingers that kept a residency waiting: how they ended, and the seconds without effect."""
 
     answered: int = 0
-    in_vain: int = 0
-    in_vain_s: float = 0.0
+    unanswered: int = 0
+    wasted_s: float = 0.0
 
 
 class Ours:
@@ -172,5 +172,5 @@ class Ours:
         self._rhythms[queue] = rhythm.lingered(now - since, saved_s)
         counted = self.lingers
         counted.answered += saved_s > 0
-        counted.in_vain += saved_s == 0
-        counted.in_vain_s += 0.0 if saved_s else now - since
+        counted.unanswered += saved_s == 0
+        counted.wasted_s += 0.0 if saved_s else now - since

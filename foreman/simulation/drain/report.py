@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from foreman.core.queues import JobClass
 from foreman.simulation.drain.compare import Ground, Outcome
+from foreman.simulation.drain.ours import Lingers
 from foreman.simulation.drain.tally import Waits
 
 
@@ -27,15 +28,17 @@ def as_json(on: Ground, outcomes: Sequence[Outcome]) -> str:
 def as_text(on: Ground, outcomes: Sequence[Outcome]) -> str:
     """Loads and time, waits of the jobs, waits for a visit against the promise, and lingers."""
     parts = [_ground(on), _swaps(outcomes), _waits(outcomes), _visits(outcomes)]
-    parts += [_lingers(each) for each in outcomes if each.lingers.answered + each.lingers.in_vain]
+    parts += [
+        _lingers(each) for each in outcomes if each.lingers.answered + each.lingers.unanswered
+    ]
     return "\n\n".join(parts)
 
 
 def _lingers(found: Outcome) -> str:
     lingers = found.lingers
     return (
-        f"{found.policy}: {lingers.answered} lingers were answered by a job, {lingers.in_vain} "
-        f"were not and took {lingers.in_vain_s:.0f} s"
+        f"{found.policy}: {lingers.answered} lingers were answered by a job, {lingers.unanswered} "
+        f"were not and took {lingers.wasted_s:.0f} s"
     )
 
 

@@ -1,4 +1,4 @@
-"""What a policy tells the engine, and what it is told."""
+"""What a policy decides, and what the engine reports to it."""
 
 import math
 from dataclasses import dataclass

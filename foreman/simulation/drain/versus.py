@@ -1,4 +1,4 @@
-"""Ours beside Ollama's own order on the same draws: never more loads, never longer waits?"""
+"""Ours compared with Ollama's own order on the same draws: loads and mean waits."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace

@@ -311,10 +311,10 @@ def test_nothing_takes_the_room_that_an_overdue_residency_waits_for() -> None:
     demands = [waits("a", 1), waits("large", 30), waits("small", 5)]
 
     in_the_way = decided([resident], demands, room=room(a=4, large=9, small=2))
-    beside = decided([resident], demands, room=room(a=4, large=8, small=2))
+    next_to_it = decided([resident], demands, room=room(a=4, large=8, small=2))
 
     assert in_the_way.load is None
-    assert load_of(beside).queue == "small"
+    assert load_of(next_to_it).queue == "small"
 
 
 def test_a_visit_is_closed_for_the_overdue_even_while_something_loads() -> None:
