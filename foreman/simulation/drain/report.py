@@ -28,9 +28,7 @@ def as_json(on: Ground, outcomes: Sequence[Outcome]) -> str:
 def as_text(on: Ground, outcomes: Sequence[Outcome]) -> str:
     """Loads and time, waits of the jobs, waits for a visit against the promise, and lingers."""
     parts = [_ground(on), _swaps(outcomes), _waits(outcomes), _visits(outcomes)]
-    parts += [
-        _lingers(each) for each in outcomes if each.lingers.answered + each.lingers.unanswered
-    ]
+    parts += [_lingers(each) for each in outcomes if each.lingers != Lingers()]
     return "\n\n".join(parts)
 
 
