@@ -42,6 +42,7 @@ class Demand:
     load_s: float  # what loading it on this target is estimated to cost
     left_at: float = LONG_AGO  # the end of its last visit on this target
     is_elsewhere: bool = False  # another live target has it loaded, and serves it or is ready to
+    jobs: int = 1  # how many wait
 
     def head_at(self) -> float:
         """When its oldest job came."""

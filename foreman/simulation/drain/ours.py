@@ -147,11 +147,12 @@ class Ours:
         interactive_at = waiting.interactive[0].at if waiting.interactive else None
         batch_at = waiting.batch[0].at if waiting.batch else None
         left_at = target.left_at.get(queue, -math.inf)
-        key = interactive_at, batch_at, left_at, is_elsewhere
+        jobs = len(waiting.interactive) + len(waiting.batch)
+        key = interactive_at, batch_at, left_at, is_elsewhere, jobs
         known = self._known.get((target.number, queue))
         if known is None or known[0] != key:
             load_s = fleet.swap_s[queue]
-            made = Demand(queue, interactive_at, batch_at, load_s, left_at, is_elsewhere)
+            made = Demand(queue, interactive_at, batch_at, load_s, left_at, is_elsewhere, jobs)
             known = self._known[target.number, queue] = key, made
         return known[1]
 
