@@ -216,12 +216,14 @@ class _Planner:
         return is_empty and resident.queue not in self.lingering
 
     def _choose(self, demand: Demand, candidates: Sequence[Resident]) -> Choice | None:
-        sight = self.sight
-        ordered = sorted(
-            candidates,
-            key=lambda each: least_needed(each, sight.now, has_work=each.queue in self.working),
+        ordered = self._least_needed_first(candidates)
+        return choose(self.sight.room, self.sight.residents, ordered, demand.queue)
+
+    def _least_needed_first(self, candidates: Sequence[Resident]) -> list[Resident]:
+        now, working = self.sight.now, self.working
+        return sorted(
+            candidates, key=lambda each: least_needed(each, now, has_work=each.queue in working)
         )
-        return choose(sight.room, sight.residents, ordered, demand.queue)
 
     def _leaves_room(self, queue: str, choice: Choice) -> bool:
         """5. Whether the first of the overdue finds its room as if nothing had been loaded."""
@@ -265,7 +267,8 @@ class _Planner:
                 return PlannedLoad(queue, Cause.PINNED, "it is pinned, and it fits")
             if fit is Fit.UNKNOWN and is_quiet:
                 why = "it is pinned, and it may fit"
-                return PlannedLoad(queue, Cause.PINNED, why, (), tuple(queues))
+                may_go = tuple(each.queue for each in self._least_needed_first(sight.residents))
+                return PlannedLoad(queue, Cause.PINNED, why, (), may_go)
         return None
 
     def _as_plan(self, load: PlannedLoad | None) -> Plan:

@@ -356,6 +356,14 @@ def test_a_pinned_residency_is_tried_only_while_nobody_is_disturbed() -> None:
     assert at_work.load is None
 
 
+def test_a_try_of_a_pinned_residency_names_the_least_needed_resident_first() -> None:
+    residents = [loaded("a", rhythm=BUSY), loaded("b")]
+
+    plan = decided(residents, [], room=Room(seen_count=2), missing_pins=["pin"])
+
+    assert load_of(plan).may_go == ("b", "a")
+
+
 def test_a_missing_pinned_residency_that_fits_does_not_wait_for_those_that_do_not() -> None:
     residents = [loaded("a", running=1, visit_at=NOW - 20)]
     sized = room(a=5, b=9, pin=3, large=6)
