@@ -109,7 +109,7 @@ def _visit(
         backlog = waiting.popleft()
         demand = backlog.demand
         place = min(held, key=lambda each: each.free_s) if len(held) > 1 else held[0]
-        # Next to others at work a resident lingers for as long as the load takes.
+        # Next to others a resident may linger for two loads; one is about the mean.
         lingers = len(held) > 1 and place.free_s > 0 and rules.linger_s != 0
         starts_s = place.free_s + (1 + lingers) * demand.load_s
         # Those that come until then are served, too.

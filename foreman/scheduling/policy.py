@@ -16,10 +16,10 @@ that have gone unserved for the longest. One load runs at a time.
       stays has shown that it fits. All that may have to go is at rest, so the target never waits.
       It is known afterwards, so not even lingering residents are in the way.
 4. **Linger.** An empty resident stays for a time after its last answer.
-   a. Nothing else runs: tau, as far as its gaps predict that its next job comes sooner than the
-      load that would be made (`Rhythm.linger_s`).
-   b. Jobs of other residents run: for as long as two loads would take, since no time of the target
-      is lost; and until the waiting head is two loads old while one that is less needed runs.
+   a. For tau, as far as its gaps predict that its next job comes sooner than the load that would
+      be made (`Rhythm.linger_s`).
+   b. Next to other residents: for two loads, if it is needed enough for the jobs that wait
+      meanwhile (`lingers_until`).
    While somebody is overdue only (a) holds, and only within the resident's minimum dwell.
 5. **Cut.** The first of the overdue finds no room among residents at rest: close as few residents
    as it needs whose visits have lasted their minimum dwell, those without waiting jobs first. A
@@ -49,14 +49,12 @@ from foreman.scheduling.values import (
     VisitRules,
 )
 from foreman.scheduling.victims import (
-    PATIENCE_LOADS,
     Choice,
     choose,
     dwells_until,
     has_dwelt,
     least_needed,
     lingers_until,
-    worth,
 )
 
 _NOBODY = Choice((), ())
@@ -169,14 +167,9 @@ class _Planner:
     def _lingers(self, resident: Resident, demand: Demand) -> bool:
         """4. Whether an empty resident is kept although another residency waits."""
         now, swaps = self.sight.now, self.sight.visit_swaps
-        at_work = [each for each in self.sight.residents if each.running and not each.is_pinned]
-        is_shared = bool(at_work) and not self.has_late  # 4b
-        if is_shared and self.rules.linger_s != 0:
-            own = worth(resident, now)
-            patient_until = demand.head_at() + PATIENCE_LOADS * demand.load_s
-            if patient_until > now and any(worth(each, now) < own for each in at_work):
-                self.look_at = min(self.look_at, patient_until)
-                return True
+        residents = self.sight.residents
+        has_others = any(not each.is_pinned and each is not resident for each in residents)
+        is_shared = has_others and not self.has_late  # 4b
         until = lingers_until(resident, self.rules, demand, is_shared=is_shared)
         if self.has_late:
             until = min(until, dwells_until(resident, swaps))

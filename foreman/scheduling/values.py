@@ -156,7 +156,7 @@ class Plan:
 
     load: PlannedLoad | None = None
     closing: frozenset[str] = frozenset()  # take no more jobs, until they are at rest
-    lingering: frozenset[str] = frozenset()  # empty, and kept although another residency waits
+    lingering: frozenset[str] = frozenset()  # by rule 4a: empty, and kept although others wait
     overdue: str | None = None  # the first of the overdue, if it has to wait for a resident to go
     stuck: frozenset[str] = frozenset()  # can never be loaded next to the pinned residents
     look_at: float = NEVER

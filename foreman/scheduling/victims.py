@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from foreman.scheduling.room import Fit, Room
 from foreman.scheduling.values import Demand, Resident, VisitRules
 
-# Next to others at work, so many loads are waited for a job of an empty resident, or for a better
-# victim than the one at rest.
+# Next to others, an empty resident is kept for so many loads after its last answer ...
 PATIENCE_LOADS = 2.0
+# ... if keeping it saves so many seconds of loads for each second that one job waits.
+LEAST_WORTH = 0.3
 
 Order = tuple[bool, bool, bool, bool, float, str]
 
@@ -104,11 +105,14 @@ def lingers_until(
 ) -> float:
     """Until when an empty resident is worth keeping, instead of the load that `demand` asks for.
 
-    `is_shared`: others are at work meanwhile, so it is only the waiting jobs' time that is spent.
+    `is_shared`: the target has other residents, which serve their jobs meanwhile. Then it is the
+    jobs of `demand` that pay for each second, all of them, and what is gained is its `worth`.
     """
     if resident.jobs == 0:
         return resident.answered_at
     if rules.linger_s is not None:
         return resident.answered_at + rules.linger_s
-    tau_s = PATIENCE_LOADS * demand.load_s if is_shared else resident.rhythm.linger_s(demand.load_s)
+    tau_s = resident.rhythm.linger_s(demand.load_s)
+    if is_shared and worth(resident, resident.answered_at) >= LEAST_WORTH * demand.jobs:
+        tau_s = max(tau_s, PATIENCE_LOADS * demand.load_s)
     return resident.answered_at + tau_s

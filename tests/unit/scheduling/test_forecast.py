@@ -116,7 +116,7 @@ def test_a_resident_without_waiting_jobs_keeps_its_place_until_its_run_is_over()
     assert starts_s(stays, "b") == RUN_S / 2 + LOAD_S
 
 
-def test_next_to_others_at_work_a_resident_lingers_before_its_place_is_free() -> None:
+def test_next_to_others_a_resident_lingers_before_its_place_is_free() -> None:
     residents = [loaded("a"), loaded("b")]
 
     stays = foreseen(residents, work("a", 3), work("b", 4), work("c", 1), places=2)

@@ -93,7 +93,7 @@ def test_ours_does_not_wait_for_long_for_a_busy_model_while_another_is_idle() ->
     _, tally = played("ours", arrivals, Memory(2))
 
     began = {each.queue: each.began_at for each in tally.visits}
-    # b answered at 15 s, and lingers for two loads, since a is at work.
+    # b answered at 15 s, and lingers for two loads next to a.
     assert began["c"] == pytest.approx(15.0 + 2 * SWAP_S + SWAP_S)
 
 
