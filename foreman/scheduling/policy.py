@@ -79,6 +79,7 @@ class _Planner:
     sight: Sight
     working: set[str] = field(default_factory=set)  # residents with waiting jobs
     resting: list[Resident] = field(default_factory=list)  # no job of theirs runs or waits
+    in_line: int = 0  # residencies that wait for a load
     has_late: bool = False
     # The first of the overdue that cannot be loaded yet, and the residents that go for it.
     first_late: Demand | None = None
@@ -131,6 +132,7 @@ class _Planner:
             elif due_at < self.look_at:
                 self.look_at = due_at
             keyed.append((has_time, max(head_at, each.left_at), head_at, each.queue, each))
+        self.in_line = len(keyed)
         keyed.sort(key=lambda key: key[:4])
         if keyed:
             self.reason = f"{keyed[0][4].queue} waits for a resident to come to rest"
@@ -170,7 +172,9 @@ class _Planner:
         residents = self.sight.residents
         has_others = any(not each.is_pinned and each is not resident for each in residents)
         is_shared = has_others and not self.has_late  # 4b
-        until = lingers_until(resident, self.rules, demand, is_shared=is_shared)
+        until = lingers_until(
+            resident, self.rules, demand, is_shared=is_shared, in_line=self.in_line
+        )
         if self.has_late:
             until = min(until, dwells_until(resident, swaps))
         if until <= now:

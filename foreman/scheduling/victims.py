@@ -10,8 +10,8 @@ from foreman.scheduling.values import Demand, Resident, VisitRules
 
 # Next to others, an empty resident is kept for so many loads after its last answer ...
 PATIENCE_LOADS = 2.0
-# ... if keeping it saves so many seconds of loads for each second that one job waits.
-LEAST_WORTH = 0.3
+# ... if each second saves the line so many seconds of waiting for each that one job waits.
+LEAST_GAIN = 0.35
 
 Order = tuple[bool, bool, bool, bool, float, str]
 
@@ -101,18 +101,27 @@ def dwells_until(resident: Resident, visit_swaps: float) -> float:
 
 
 def lingers_until(
-    resident: Resident, rules: VisitRules, demand: Demand, *, is_shared: bool
+    resident: Resident,
+    rules: VisitRules,
+    demand: Demand,
+    *,
+    is_shared: bool,
+    in_line: int = 1,
 ) -> float:
     """Until when an empty resident is worth keeping, instead of the load that `demand` asks for.
 
-    `is_shared`: the target has other residents, which serve their jobs meanwhile. Then it is the
-    jobs of `demand` that pay for each second, all of them, and what is gained is its `worth`.
+    `is_shared`: the target has other residents, which serve their jobs meanwhile, so it is only
+    the jobs of `demand` that each second costs something, all of them. What it gains is the
+    resident's worth: a load less, for which each of the `in_line` residencies that wait for one
+    would have waited, too.
     """
     if resident.jobs == 0:
         return resident.answered_at
     if rules.linger_s is not None:
         return resident.answered_at + rules.linger_s
     tau_s = resident.rhythm.linger_s(demand.load_s)
-    if is_shared and worth(resident, resident.answered_at) >= LEAST_WORTH * demand.jobs:
-        tau_s = max(tau_s, PATIENCE_LOADS * demand.load_s)
+    if is_shared:
+        gain = worth(resident, resident.answered_at) * in_line
+        if gain >= LEAST_GAIN * demand.jobs:
+            tau_s = max(tau_s, PATIENCE_LOADS * demand.load_s)
     return resident.answered_at + tau_s

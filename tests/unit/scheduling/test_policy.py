@@ -209,15 +209,17 @@ def test_next_to_others_one_that_is_needed_stays_for_two_loads_after_its_answer(
 
 
 def test_next_to_others_it_stays_only_as_far_as_it_is_worth_the_wait_of_all_jobs_in_line() -> None:
-    # A job every 3 s until the answer: a second saves 1.7 s of loads, or 0.3 s for each of 5.
+    # A job every 3 s until the answer: a second saves 1.7 s of loads, or 0.35 s for each of 4.
     residents = [loaded("a", answered_at=NOW - 4, rhythm=OFTEN), loaded("b", running=1)]
     seldom = [loaded("a", answered_at=NOW - 4), residents[1]]
     sized = room(a=5, b=5, c=5)
 
-    assert decided(residents, [waits("c", 9, jobs=5)], room=sized).load is None
-    many = decided(residents, [waits("c", 9, jobs=6)], room=sized)
+    assert decided(residents, [waits("c", 9, jobs=4)], room=sized).load is None
+    many = decided(residents, [waits("c", 9, jobs=5)], room=sized)
     assert load_of(many).victims == ("a",)
     assert load_of(decided(seldom, [waits("c", 9)], room=sized)).victims == ("a",)
+    two = [waits("c", 9, jobs=5), waits("d", 8)]
+    assert decided(residents, two, room=room(a=5, b=5, c=5, d=5)).load is None, "d gains as well"
 
 
 def test_next_to_a_pinned_one_alone_it_stays_only_as_long_as_its_gaps_predict_a_job() -> None:
