@@ -80,6 +80,8 @@ class _Planner:
     working: set[str] = field(default_factory=set)  # residents with waiting jobs
     resting: list[Resident] = field(default_factory=list)  # no job of theirs runs or waits
     in_line: int = 0  # residencies that wait for a load
+    loaded: list[str] = field(default_factory=list)  # the residents' queues
+    unpinned: int = 0  # residents
     has_late: bool = False
     # The first of the overdue that cannot be loaded yet, and the residents that go for it.
     first_late: Demand | None = None
@@ -109,8 +111,10 @@ class _Planner:
     def _waiting(self) -> list[Demand]:
         """The residencies that wait for a load, in their order."""
         now, rules = self.sight.now, self.rules
-        resident = {each.queue for each in self.sight.residents}
+        self.loaded = [each.queue for each in self.sight.residents]
+        resident = set(self.loaded)
         pinned = [each.queue for each in self.sight.residents if each.is_pinned]
+        self.unpinned = len(self.sight.residents) - len(pinned)
         keyed = []
         for each in self.sight.demands:
             head_at = each.head_at()
@@ -143,7 +147,7 @@ class _Planner:
     ) -> PlannedLoad | None:
         """The load that serves this demand now; None: not yet."""
         sight = self.sight
-        fit = sight.room.fit([*(each.queue for each in sight.residents), demand.queue])
+        fit = sight.room.fit([*self.loaded, demand.queue])
         choice = _NOBODY if fit is Fit.FITS else self._at_rest(demand, fit)  # 2, 3
         if choice is not None and not is_loading and self._leaves_room(demand.queue, choice):
             return self._planned(demand, choice, waiting)
@@ -169,9 +173,7 @@ class _Planner:
     def _lingers(self, resident: Resident, demand: Demand) -> bool:
         """4. Whether an empty resident is kept although another residency waits."""
         now, swaps = self.sight.now, self.sight.visit_swaps
-        residents = self.sight.residents
-        has_others = any(not each.is_pinned and each is not resident for each in residents)
-        is_shared = has_others and not self.has_late  # 4b
+        is_shared = self.unpinned > 1 and not self.has_late  # 4b
         until = lingers_until(
             resident, self.rules, demand, is_shared=is_shared, in_line=self.in_line
         )
@@ -256,10 +258,9 @@ class _Planner:
     def _missing_pin(self, *, is_idle: bool) -> PlannedLoad | None:
         """6. A pinned residency goes back where it fits, or may fit and nobody is disturbed."""
         sight = self.sight
-        queues = [each.queue for each in sight.residents]
         is_quiet = is_idle and len(self.resting) == len(sight.residents)
         for queue in sorted(sight.missing_pins):
-            fit = sight.room.fit([*queues, queue])
+            fit = sight.room.fit([*self.loaded, queue])
             if fit is Fit.FITS and self._leaves_room(queue, _NOBODY):
                 return PlannedLoad(queue, Cause.PINNED, "it is pinned, and it fits")
             if fit is Fit.UNKNOWN and is_quiet:

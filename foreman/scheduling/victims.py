@@ -119,9 +119,8 @@ def lingers_until(
         return resident.answered_at
     if rules.linger_s is not None:
         return resident.answered_at + rules.linger_s
-    tau_s = resident.rhythm.linger_s(demand.load_s)
     if is_shared:
         gain = worth(resident, resident.answered_at) * in_line
         if gain >= LEAST_GAIN * demand.jobs:
-            tau_s = max(tau_s, PATIENCE_LOADS * demand.load_s)
-    return resident.answered_at + tau_s
+            return resident.answered_at + PATIENCE_LOADS * demand.load_s
+    return resident.answered_at + resident.rhythm.linger_s(demand.load_s)

@@ -144,13 +144,17 @@ class Ours:
         self, queue: str, target: SimulatedTarget, fleet: Fleet, *, is_elsewhere: bool = False
     ) -> Demand:
         waiting = fleet.waiting[queue]
-        interactive_at = waiting.interactive[0].at if waiting.interactive else None
-        batch_at = waiting.batch[0].at if waiting.batch else None
-        left_at = target.left_at.get(queue, -math.inf)
-        jobs = len(waiting.interactive) + len(waiting.batch)
-        key = interactive_at, batch_at, left_at, is_elsewhere, jobs
+        interactive, batch = waiting.interactive, waiting.batch
+        key = (
+            interactive[0].at if interactive else None,
+            batch[0].at if batch else None,
+            target.left_at.get(queue, -math.inf),
+            is_elsewhere,
+            len(interactive) + len(batch),
+        )
         known = self._known.get((target.number, queue))
         if known is None or known[0] != key:
+            interactive_at, batch_at, left_at, _, jobs = key
             load_s = fleet.swap_s[queue]
             made = Demand(queue, interactive_at, batch_at, load_s, left_at, is_elsewhere, jobs)
             known = self._known[target.number, queue] = key, made
