@@ -1,1 +1,1 @@
-"""The drain policy over made or recorded arrivals, beside others: events in a heap, no clock."""
+"""Policies compared on made or recorded arrivals: events in a heap, no clock."""

@@ -20,6 +20,7 @@ class Load:
 
     jobs: int = 20_000
     models: int = 4
+    names: tuple[str, ...] = ()  # of the models; none: they are numbered
     rho: float = 0.75  # seconds of work that come in a second, for each slot of each target
     service_s: float = 2.0  # mean run of a job
     batch_share: float = 0.3
@@ -35,6 +36,8 @@ class Load:
     @property
     def queues(self) -> list[str]:
         """The residencies' model queues; the first is asked for most."""
+        if self.names:
+            return list(self.names)
         return [f"model-{number:02}" for number in range(1, self.models + 1)]
 
 
@@ -46,7 +49,7 @@ class _Dice:
         self._queues = load.queues
         self.random = random.Random(load.seed)
         # Zipf: the second model gets half as many jobs as the first, the third a third.
-        self._weights = list(accumulate(1 / number for number in range(1, load.models + 1)))
+        self._weights = list(accumulate(1 / number for number in range(1, len(self._queues) + 1)))
 
     def queue(self) -> str:
         return self.random.choices(self._queues, cum_weights=self._weights)[0]
@@ -105,7 +108,7 @@ def _floods(load: Load) -> Iterator[Arrival]:
     longest_s = LONGEST_RUN * load.service_s
     # The flood's mean run is longer, so its jobs are further apart.
     gap_s = load.gap_s * (0.9 + 0.1 * LONGEST_RUN)
-    flood = max(1, load.burst_jobs // load.models)
+    flood = max(1, load.burst_jobs // len(load.queues))
     for victim in cycle(load.queues):
         others = [queue for queue in load.queues * flood if queue != victim]
         for queue in others:

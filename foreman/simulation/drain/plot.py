@@ -46,7 +46,11 @@ def draw(tallies: Mapping[str, Tally], path: Path) -> None:
 
 
 def _lanes(tally: Tally) -> int:
-    return 1 + max((each.target for each in tally.visits), default=0)
+    return len(_places(tally))
+
+
+def _places(tally: Tally) -> list[tuple[int, int]]:
+    return sorted({(each.target, each.place) for each in tally.visits}) or [(0, 0)]
 
 
 def _draw_visits(axes: Any, tallies: Mapping[str, Tally], pyplot: Any) -> None:
@@ -55,14 +59,15 @@ def _draw_visits(axes: Any, tallies: Mapping[str, Tally], pyplot: Any) -> None:
     colour = dict(zip(queues, cycle(colours), strict=False))
     names: list[str] = []
     for policy, tally in tallies.items():
-        for target in range(_lanes(tally)):
-            visits = [each for each in tally.visits if each.target == target]
+        for target, place in _places(tally):
+            visits = [each for each in tally.visits if (each.target, each.place) == (target, place)]
             lane = len(names), 0.8
             swaps = [(each.swap_at, each.began_at - each.swap_at) for each in visits]
             axes.broken_barh(swaps, lane, color="black")
             spans = [(each.began_at, each.ended_at - each.began_at) for each in visits]
             axes.broken_barh(spans, lane, color=[colour[each.queue] for each in visits])
-            names.append(policy if _lanes(tally) == 1 else f"{policy}, target {target + 1}")
+            where = f"{target + 1}.{place + 1}"
+            names.append(policy if _lanes(tally) == 1 else f"{policy}, target {where}")
     axes.set_yticks([number + 0.4 for number in range(len(names))], names)
     axes.invert_yaxis()
     axes.set_xlabel("seconds; a colour is a model, black is a swap")

@@ -1,73 +1,67 @@
-"""The policies that are compared: ours, the same without its parts, and two from the field."""
+"""The policies that are compared: ours, the same without its parts, and three others."""
 
 import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from foreman.core.arrivals import Arrival
 from foreman.core.drain import Action, Line, Rules, class_to_take, decide, left_alone_s
-from foreman.simulation.drain.fleet import Fleet, SimulatedTarget
+from foreman.scheduling.room import Room
+from foreman.scheduling.values import VisitRules
+from foreman.simulation.drain.fleet import Fleet, OpenVisit, SimulatedTarget
+from foreman.simulation.drain.ollama import OllamaLike
+from foreman.simulation.drain.ours import Ours
+from foreman.simulation.drain.steps import (
+    RESTED,
+    SHORTEST_LOOK_S,
+    Bring,
+    Indifferent,
+    Policy,
+    Rest,
+    Step,
+)
 
-# A look arranged for the same instant would be arranged again and again.
-SHORTEST_LOOK_S = 1e-6
+# What the single-resident policy takes where the visits follow the load in ours.
+SINGLE_KAPPA = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Swap:
-    """Go over to another residency; nothing runs."""
+class Given:
+    """What a policy is made from; `room` is what it knows of each target at the start."""
 
-    queue: str
-    cause: str
-
-
-@dataclass(frozen=True, slots=True)
-class Rest:
-    """Nothing to do until the next event, or until this many seconds have gone by."""
-
-    look_in_s: float = math.inf
+    rules: VisitRules
+    room: Room
 
 
-Step = Arrival | Swap | Rest
-RESTED = Rest()
-
-
-class Policy(Protocol):
-    """Decides for one target with a free slot at a time: take this job, swap, or rest."""
-
-    def arrived(self, job: Arrival, fleet: Fleet) -> None:
-        """A job has come; the fleet has it among the waiting already."""
-
-    def step(self, target: SimulatedTarget, fleet: Fleet) -> Step:
-        """What the target does now."""
-
-
-class Drain:
-    """`core.drain.decide`, asked as a worker asks it."""
+class Single(Indifferent):
+    """`core.drain.decide`, one resident at a time: what workers run until they adopt ours."""
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
 
-    def arrived(self, job: Arrival, fleet: Fleet) -> None:
-        """Nothing to remember: the fleet's lines are all that the policy sees."""
-
     def step(self, target: SimulatedTarget, fleet: Fleet) -> Step:
+        if target.loading is not None:
+            return RESTED
+        visit = _only(target)
+        if visit is not None and visit.running >= target.slots:
+            return RESTED
         lines = _lines(target, fleet)
         decision = decide(
             rules=self._rules,
-            resident=target.resident,
-            dwell_s=fleet.now - target.visit_at,
-            running=target.running,
+            resident=visit.queue if visit else None,
+            dwell_s=fleet.now - (visit.began_at if visit else 0.0),
+            running=visit.running if visit else 0,
             lines=lines,
-            swap_in_s=target.swap_in_s,
-            visit_jobs=target.visit_jobs,
+            swap_in_s=visit.load_s if visit else 0.0,
+            visit_jobs=visit.jobs if visit else 0,
         )
-        target.is_closing = decision.action is Action.CLOSE
+        if visit is not None:
+            visit.is_closing = decision.action is Action.CLOSE
         if decision.action is Action.SWAP:
-            return Swap(decision.queue or "", decision.cause or "")
-        if decision.action is Action.TAKE:
-            own = next((each for each in lines if each.queue == target.resident), None)
+            return _swap(target, decision.queue or "", decision.cause or "")
+        if decision.action is Action.TAKE and visit is not None:
+            own = next((each for each in lines if each.queue == visit.queue), None)
             if own is not None:
                 return fleet.waiting[own.queue].line(class_to_take(own, self._rules))[0]
         if decision.action is Action.LISTEN and lines:
@@ -76,10 +70,20 @@ class Drain:
         return RESTED
 
 
+def _only(target: SimulatedTarget) -> OpenVisit | None:
+    return next(iter(target.residents.values()), None)
+
+
+def _swap(target: SimulatedTarget, queue: str, cause: str) -> Bring:
+    return Bring(queue, cause, victims=tuple(target.residents))
+
+
 def _lines(target: SimulatedTarget, fleet: Fleet) -> list[Line]:
     others = fleet.others(target) if len(fleet.targets) > 1 else ()
-    loading = {each.loading for each in others}
-    loaded = {each.resident for each in others if not each.is_closing}
+    loading = {each.loading.queue for each in others if each.loading}
+    loaded = {
+        visit.queue for each in others for visit in each.residents.values() if not visit.is_closing
+    }
     now, left_at, lines = fleet.now, target.left_at, []
     for queue, waiting in fleet.waiting.items():
         interactive, batch = waiting.interactive, waiting.batch
@@ -96,7 +100,7 @@ def _lines(target: SimulatedTarget, fleet: Fleet) -> list[Line]:
     return lines
 
 
-class Fifo:
+class Fifo(Indifferent):
     """Strictly in order of arrival, over all targets; what is loaded elsewhere runs there."""
 
     def __init__(self) -> None:
@@ -106,63 +110,37 @@ class Fifo:
         self._line.append(job)
 
     def step(self, target: SimulatedTarget, fleet: Fleet) -> Step:
-        if not self._line:
+        if not self._line or target.loading is not None:
             return RESTED
         queue = self._line[0].queue
-        if queue == target.resident:
+        if target.has_free_slot(queue):
             return self._line.popleft()
-        if target.running or any(
-            each.loading == queue or (each.resident == queue and each.has_free_slot)
-            for each in fleet.others(target)
-        ):
+        if target.running or queue in target.residents:
             return RESTED
-        return Swap(queue, "drained" if target.resident else "first")
+        for each in fleet.others(target):
+            is_loading = each.loading is not None and each.loading.queue == queue
+            if is_loading or each.has_free_slot(queue):
+                return RESTED
+        return _swap(target, queue, "drained" if target.residents else "first")
 
 
-class OllamaLike:
-    """What Ollama does by itself, one model loaded at a time.
-
-    Requests for the loaded model go straight to it, past those that wait for another one; the
-    others wait in one line, and its first is loaded when nothing of the loaded model is left. A
-    job goes to the target with the fewest jobs, for good, as behind a load balancer.
-    """
-
-    def __init__(self) -> None:
-        self._direct: dict[int, deque[Arrival]] = {}
-        self._pending: dict[int, deque[Arrival]] = {}
-
-    def arrived(self, job: Arrival, fleet: Fleet) -> None:
-        for each in fleet.targets:
-            self._direct.setdefault(each.number, deque())
-            self._pending.setdefault(each.number, deque())
-        target = min(fleet.targets, key=lambda each: (self._jobs(each), each.number))
-        is_loaded = job.queue in (target.resident, target.loading)
-        (self._direct if is_loaded else self._pending)[target.number].append(job)
-
-    def step(self, target: SimulatedTarget, fleet: Fleet) -> Step:
-        direct = self._direct.get(target.number, deque())
-        pending = self._pending.get(target.number, deque())
-        while pending and pending[0].queue == target.resident:
-            direct.append(pending.popleft())
-        if direct:
-            return direct.popleft()
-        if pending and not target.running:
-            return Swap(pending[0].queue, "drained" if target.resident else "first")
-        return RESTED
-
-    def _jobs(self, target: SimulatedTarget) -> int:
-        lines = self._direct[target.number], self._pending[target.number]
-        return target.running + sum(map(len, lines))
+def _single(given: Given) -> Policy:
+    rules, swaps = given.rules, given.rules.min_visit_swaps
+    kappa = SINGLE_KAPPA if swaps is None else swaps
+    waits = rules.max_wait_interactive_s, rules.max_wait_batch_s
+    return Single(Rules(*waits, kappa, rules.job_limit_s))
 
 
-def _without_bound(rules: Rules) -> Policy:
-    return Drain(replace(rules, max_wait_interactive_s=math.inf, max_wait_batch_s=math.inf))
+def _without_bound(given: Given) -> Policy:
+    endless = replace(given.rules, max_wait_interactive_s=math.inf, max_wait_batch_s=math.inf)
+    return Ours(replace(endless, linger_s=0.0), given.room)
 
 
-POLICIES: dict[str, Callable[[Rules], Policy]] = {
-    "fifo": lambda rules: Fifo(),
-    "ollama": lambda rules: OllamaLike(),
+POLICIES: dict[str, Callable[[Given], Policy]] = {
+    "fifo": lambda given: Fifo(),
+    "ollama": lambda given: OllamaLike(),
     "drain": _without_bound,
-    "naive": lambda rules: Drain(replace(rules, kappa=0.0)),
-    "ours": Drain,
+    "naive": lambda given: Ours(replace(given.rules, min_visit_swaps=0.0), given.room),
+    "single": _single,
+    "ours": lambda given: Ours(given.rules, given.room),
 }

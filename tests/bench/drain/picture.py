@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from foreman.core.queues import JobClass
+from foreman.scheduling.values import VisitRules
 from foreman.simulation.drain import plot
-from foreman.simulation.drain.tally import Tally
+from foreman.simulation.drain.tally import Promises, Tally
 from tests.bench.drain.observed import Observed
 
 
@@ -15,7 +16,7 @@ def draw(runs: Sequence[Observed], path: Path) -> None:
 
 
 def _tally(run: Observed) -> Tally:
-    tally = Tally({})
+    tally = Tally(Promises(VisitRules(), {}, places=1))
     tally.visits += run.visits
     tally.waits[JobClass.INTERACTIVE].extend(run.waits_s.values())
     return tally

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from foreman.core.drain import Rules
+from foreman.scheduling.values import VisitRules
 from foreman.simulation.drain import compare
 from tests.bench.drain import trace as trace_of
 from tests.bench.drain.trace import Request
@@ -23,11 +23,11 @@ def simulate(
     policy: str, trace: Sequence[Request], *, max_wait_s: float, slots: int = 1
 ) -> Simulated:
     """Serve the trace by `foreman simulate`'s policy of that name."""
-    rules = Rules(max_wait_interactive_s=max_wait_s)
+    rules = VisitRules(max_wait_interactive_s=max_wait_s)
     on = compare.ground(trace_of.arrivals(trace), rules, swap_s=trace_of.LOAD_S, slots=slots)
     found, tally = compare.run(policy, on)
     longest_s = max(max(waits, default=0.0) for waits in tally.waits.values())
-    return Simulated(found.swaps, found.makespan_s, longest_s, found.busy_share)
+    return Simulated(found.loads, found.makespan_s, longest_s, found.busy_share)
 
 
 def least_makespan_s(trace: Sequence[Request], slots: int) -> float:

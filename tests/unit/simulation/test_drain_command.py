@@ -38,18 +38,52 @@ def test_each_policy_has_its_swaps_waits_and_violations(capsys: pytest.CaptureFi
     assert text.startswith("300 jobs for 4 models on 1 target(s) of 1 slot(s)")
     assert {"fifo", "ours"} <= {line.split(" ")[0] for line in text.splitlines()}
     assert "drain" not in text
-    assert "violations" in text
+    assert "promised" in text
 
 
 def test_the_figures_come_as_json_too(capsys: pytest.CaptureFixture[str]) -> None:
-    simulated("--jobs", "300", "--policies", "fifo,ours", "--json", "--kappa", "3")
+    simulated("--jobs", "300", "--policies", "fifo,ours", "--json", "--min-visit-swaps", "3")
 
     told = json.loads(capsys.readouterr().out)
     fifo, ours = told["policies"]
-    assert (told["rules"]["kappa"], fifo["policy"], ours["policy"]) == (3.0, "fifo", "ours")
+    swaps = told["rules"]["min_visit_swaps"]
+    assert (swaps, fifo["policy"], ours["policy"]) == (3.0, "fifo", "ours")
     assert ours["swaps"] < fifo["swaps"]
     assert ours["for_visits"]["interactive"]["violations"] == 0
     assert ours["waits"]["interactive"]["jobs"] + ours["waits"]["batch"]["jobs"] == 300
+
+
+@pytest.mark.parametrize("learn", [[], ["--learn"]])
+def test_clients_and_rooms_are_simulated_too(
+    learn: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    simulated(
+        "--arrivals=agents", "--models=a=4GiB,b=4GiB,c=4GiB", "--memory=24GiB", "--residents=3",
+        "--clients=3", "--jobs=30", "--policies=ollama,single,ours", "--json", *learn,
+    )  # fmt: skip
+
+    told = json.loads(capsys.readouterr().out)
+    ollama, single, ours = told["policies"]
+    assert (told["jobs"], told["residents"], told["memory"]) == (30, 3, 24 * 2**30)
+    assert ollama["loads"] == ours["loads"] == 3
+    assert single["loads"] > 10
+    assert (ours["swaps"], single["swaps"]) == (0, single["loads"] - 1)
+
+
+def test_lingers_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    simulated("--arrivals=agents", "--models=2", "--span-s=500", "--policies=ours")
+
+    assert "lingers were answered by a job" in capsys.readouterr().out
+
+
+def test_the_comparison_with_ollama_has_a_row_for_each_pattern_and_number_of_residents(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    simulated("--compare-ollama", "1")
+
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(line.strip().startswith("agents") for line in lines) == 3
+    assert len(lines) >= 16
 
 
 def test_a_file_of_arrivals_is_run_again(
@@ -91,7 +125,13 @@ def test_without_moments_it_is_the_last_day() -> None:
         (["--jobs", "0"], "--jobs is at least 1"),
         (["--burst-jobs", "0"], "--burst-jobs is at least 1"),
         (["--rho", "0"], "--rho is more than 0"),
-        (["--kappa", "-1"], "--kappa is 0 or more"),
+        (["--min-visit-swaps", "-1"], "--min-visit-swaps is 0 or more"),
+        (["--linger", "-1"], "--linger is 0 or more"),
+        (["--residents", "0"], "--residents is at least 1"),
+        (["--models", "a=4GiB,a"], "one that is taken"),
+        (["--models", "a=much"], "the size of a must be a size"),
+        (["--memory", "24GiB"], "--memory needs a size of model-01"),
+        (["--compare-ollama", "0"], "--compare-ollama is at least 1"),
         (["--swap-s", "nan"], "--swap-s is 0 or more"),
         (["--batch-share", "1.1"], "--batch-share is between 0 and 1"),
         (["--arrivals", "postgres"], "there are no arrivals"),

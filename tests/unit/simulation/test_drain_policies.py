@@ -27,7 +27,7 @@ def jobs(text: str, *, every_s: float = 0.1, run_s: float = 10.0) -> list[Arriva
     ]
 
 
-def played(arrivals: list[Arrival], policy: str = "ours", **fleet: int) -> Trace:
+def played(arrivals: list[Arrival], policy: str = "single", **fleet: int) -> Trace:
     swap_s = dict.fromkeys(sorted({each.queue for each in arrivals}), SWAP_S)
     return play(arrivals, RULES, swap_s, policy=policy, **fleet)
 

@@ -11,9 +11,12 @@ from itertools import pairwise
 from foreman.core.arrivals import Arrival
 from foreman.core.drain import Rules
 from foreman.core.queues import JobClass
+from foreman.scheduling.room import Room
+from foreman.scheduling.values import VisitRules
 from foreman.simulation.drain.engine import Engine
-from foreman.simulation.drain.policies import POLICIES
-from foreman.simulation.drain.tally import Start, Tally, Visit, bounds
+from foreman.simulation.drain.fleet import Memory
+from foreman.simulation.drain.policies import POLICIES, Given
+from foreman.simulation.drain.tally import Promises, Start, Tally, Visit
 
 Span = tuple[float, float]
 ALL = 10**9
@@ -79,13 +82,20 @@ def play(
     rules: Rules,
     swap_s: Mapping[str, float],
     *,
-    policy: str = "ours",
+    policy: str = "single",
     targets: int = 1,
     slots: int = 1,
 ) -> Trace:
-    """Serve `arrivals`, keeping everything."""
-    tally = Tally(bounds(rules, swap_s), keep=ALL)
-    Engine(POLICIES[policy](rules), tally, swap_s, targets=targets, slots=slots).run(arrivals)
+    """Serve `arrivals` on targets that hold one residency each, keeping everything."""
+    given = VisitRules(
+        rules.max_wait_interactive_s,
+        rules.max_wait_batch_s,
+        rules.job_limit_s,
+        min_visit_swaps=rules.kappa,
+    )
+    tally = Tally(Promises(given, swap_s, places=1), keep=ALL)
+    made = POLICIES[policy](Given(given, Room(residents=1)))
+    Engine(made, tally, swap_s, targets=targets, slots=slots, memory=Memory(1)).run(arrivals)
     return Trace(arrivals, rules, swap_s, targets, tally)
 
 

@@ -1,0 +1,154 @@
+"""When waiting jobs will probably start: the rules, run ahead in one pass. No promise.
+
+The promise is `bound`. Here each residency takes the place that is free first, in the order of
+rule 5, and stays until it is drained or its visit may be cut; what a cut leaves behind waits again
+at the end. That takes time in proportion to the residencies, where deciding again and again at
+each future moment takes their square.
+"""
+
+import math
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from foreman.scheduling.values import Demand, Resident, VisitRules
+
+# Visits looked ahead, for each residency on average; what starts after them has no forecast.
+VISITS_AHEAD = 3
+# Runs differ about as much as their mean is long: a start is a sum of such runs.
+DEVIATIONS_P90 = 1.2816
+# Who begins to wait later and goes first is not foreseen. Measured in simulation, as a part of the
+# time ahead: with it 85 to 94 % of the jobs start by their p90 (load 0.45 to 1.2, 1 and 2 places).
+UNFORESEEN = 0.8
+# A residency whose jobs come as fast as they are served is never drained.
+MOST_GROWTH = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingWork:
+    """What waits of one residency, and what its jobs are like."""
+
+    demand: Demand
+    jobs: int  # 0: only for a resident, whose jobs run or may come
+    run_s: float  # the mean of its runs
+    arrives_per_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedStay:
+    """`jobs` of a residency, the first after `starts_s` seconds, give or take."""
+
+    starts_s: float
+    variance: float
+    jobs: float  # those expected to come until then included
+
+
+@dataclass(frozen=True, slots=True)
+class Eta:
+    """Seconds until a job starts: one in two, and nine in ten, start by then."""
+
+    p50_s: float
+    p90_s: float
+
+
+NOT_FORESEEN = Eta(math.inf, math.inf)
+
+
+@dataclass(slots=True)
+class _Place:
+    free_s: float
+    variance: float
+
+
+def foresee(
+    rules: VisitRules,
+    now: float,
+    residents: Sequence[Resident],
+    backlogs: Iterable[WaitingWork],
+    *,
+    places: int,
+    slots: int,
+    visit_swaps: float,
+) -> Mapping[str, list[ExpectedStay]]:
+    """The stays of each residency on one target that holds `places` residents."""
+    stays: dict[str, list[ExpectedStay]] = {}
+    resident = {each.queue: each for each in residents}
+    held: list[_Place] = []
+    waiting = []
+    for backlog in backlogs:
+        queue = backlog.demand.queue
+        if queue not in resident:
+            if backlog.jobs:
+                waiting.append(backlog)
+            continue
+        own = resident.pop(queue)
+        starts_s = max(0.0, own.visit_at - now) if own.is_loading else 0.0
+        if own.running >= slots:
+            starts_s = backlog.run_s / 2  # until a slot is free, on average
+        stays[queue] = [ExpectedStay(starts_s, 0.0, backlog.jobs)]
+        at_work = own.running / 2 if own.running < slots else 0.0
+        held.append(_after(backlog, _Place(starts_s, 0.0), backlog.jobs + at_work, slots))
+    held += [_Place(0.0, 0.0) for _ in range(max(places, 1) - len(held))]
+    waiting.sort(key=lambda each: (each.demand.due_at(rules) > now, each.demand.unserved_since()))
+    _visit(rules, now, deque(waiting), held, stays, slots, visit_swaps)
+    return stays
+
+
+def _visit(
+    rules: VisitRules,
+    now: float,
+    waiting: deque[WaitingWork],
+    held: list[_Place],
+    stays: dict[str, list[ExpectedStay]],
+    slots: int,
+    visit_swaps: float,
+) -> None:
+    left = VISITS_AHEAD * len(waiting)
+    while waiting and left:
+        left -= 1
+        backlog = waiting.popleft()
+        demand = backlog.demand
+        place = min(held, key=lambda each: each.free_s) if len(held) > 1 else held[0]
+        # Next to others a resident may linger for two loads; one is about the mean.
+        lingers = len(held) > 1 and place.free_s > 0 and rules.linger_s != 0
+        starts_s = place.free_s + (1 + lingers) * demand.load_s
+        # Those that come until then are served, too.
+        known = backlog.jobs + backlog.arrives_per_s * starts_s
+        jobs = known
+        if waiting:
+            # The next in line is overdue at some time, and cuts this visit once it has dwelt.
+            due_s = waiting[0].demand.due_at(rules) - now - starts_s
+            lasts_s = max(due_s, visit_swaps * demand.load_s)
+            if lasts_s < jobs * backlog.run_s / slots:
+                jobs = max(1, math.ceil(lasts_s / backlog.run_s)) * slots
+        jobs = min(jobs, known)
+        stays.setdefault(demand.queue, []).append(ExpectedStay(starts_s, place.variance, jobs))
+        place.free_s = starts_s
+        done = _after(backlog, place, jobs, slots)
+        place.free_s, place.variance = done.free_s, done.variance
+        if jobs < backlog.jobs:
+            rest = math.ceil(backlog.jobs - jobs)
+            waiting.append(WaitingWork(demand, rest, backlog.run_s, backlog.arrives_per_s))
+
+
+def eta(stays: Sequence[ExpectedStay], *, position: int, slots: int, run_s: float) -> Eta:
+    """When the job at `position` (from 0) of a residency starts."""
+    before = float(position)
+    for stay in stays:
+        if before < stay.jobs:
+            rounds = before // slots
+            variance = stay.variance + rounds * run_s * run_s / slots
+            p50_s = stay.starts_s + rounds * run_s
+            deviation_s = math.hypot(math.sqrt(variance), UNFORESEEN * p50_s)
+            return Eta(p50_s, p50_s + DEVIATIONS_P90 * deviation_s)
+        before -= stay.jobs
+    return NOT_FORESEEN
+
+
+def _after(backlog: WaitingWork, place: _Place, jobs: float, slots: int) -> _Place:
+    """The place when these jobs, and those that come meanwhile, have run: a busy period."""
+    growth = min(MOST_GROWTH, backlog.arrives_per_s * backlog.run_s / slots)
+    rounds = jobs / slots
+    run_s = backlog.run_s
+    variance = rounds * run_s * run_s * (1 + growth) / (1 - growth) ** 3 / slots
+    return _Place(place.free_s + rounds * run_s / (1 - growth), place.variance + variance)
