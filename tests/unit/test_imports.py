@@ -42,8 +42,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "periodic": {"errors"},
     "runtime": BELOW_RUNTIME,
     "services": BELOW_SERVICES,
+    "worker": BELOW_SERVICES | {"services"},
     "api": BELOW_API,
-    "celery_app": BELOW_API,
+    "celery_app": BELOW_API | {"worker"},
     "client": set(),
     "cli": {"client", "core"},
     # Entry points: each is a process, nobody imports them.
