@@ -257,7 +257,10 @@ class _Planner:
     def _missing_pin(self, *, is_idle: bool) -> PlannedLoad | None:
         """6. A pinned residency goes back where it fits, or may fit and nobody is disturbed."""
         sight = self.sight
-        queues = [each.queue for each in sight.residents]
+        ordered = sorted(
+            sight.residents, key=lambda each: least_needed(each, sight.now, has_work=False)
+        )
+        queues = [each.queue for each in ordered]
         is_quiet = is_idle and len(self.resting) == len(sight.residents)
         for queue in sorted(sight.missing_pins):
             fit = sight.room.fit([*queues, queue])
