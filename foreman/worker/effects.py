@@ -9,6 +9,9 @@ from foreman.errors import ForemanError
 from foreman.scheduling.room import Room
 from foreman.worker.state import Ask, Idle, Park
 
+# The levels of `Log`, as Python's logging numbers them.
+INFO, WARNING, ERROR, CRITICAL = 20, 30, 40, 50
+
 # The broker's thread
 
 
@@ -73,10 +76,11 @@ class Proceed:
 
 @dataclass(frozen=True, slots=True)
 class StopRun:
-    """Hang up on the target; the run ends with this error."""
+    """Hang up on the target; the run ends with this error. `only_silent`: unless it has bytes."""
 
     tag: int
     error: ForemanError
+    only_silent: bool = False
 
 
 # The target

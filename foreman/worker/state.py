@@ -60,8 +60,8 @@ class Resident:
 
     queue: str
     model: str
-    load_s: float  # what its load cost, or is expected to
     visit_at: float  # the end of its load
+    load_s: float | None = None  # what its load cost; None: somebody else loaded it
     jobs: int = 0  # taken in this visit
     answered_at: float = LONG_AGO
     size_bytes: int = 0
@@ -96,7 +96,7 @@ class Load:
     may_go: tuple[str, ...] = ()
     tag: int | None = None  # of the job that it is made for; None: of a pin
     head_wait_s: float | None = None
-    gone_jobs: int = 0
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ class Pulls:
     late_since: Mapping[str, float] = field(default_factory=dict)
     left_out: Mapping[str, float] = field(default_factory=dict)
     is_connected: bool = False
-    heard_at: float = LONG_AGO  # the newest message
+    quiet_since: float = LONG_AGO  # the newest message, or the end of what kept it from taking any
     has_reconnected: bool = False
 
 
@@ -178,7 +178,7 @@ class Health:
     probe_at: float = LONG_AGO
     probe_pause_s: float = 0.0
     is_probing: bool = False
-    told: str | None = None  # what the target's row says
+    told: str | None = ""  # what the target's row says; "": not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,8 +201,10 @@ class State:
     is_looking: bool = False
     look_at: float = LONG_AGO  # no view is asked for before, unless it is needed
     changed_at: float = LONG_AGO  # what a view must be newer than to end a visit
-    observed_at: float = LONG_AGO
+    observe_at: float = LONG_AGO
     is_observing: bool = False
+    loaded_at: float = LONG_AGO  # the end of the newest load; no older observation counts
+    told: tuple[tuple[str, int, bool], ...] | None = None  # residents, as their rows say
     room: Room = field(default_factory=Room)
     rhythms: Mapping[str, Rhythm] = field(default_factory=dict)  # by queue
     left_at: Mapping[str, float] = field(default_factory=dict)  # ends of visits, by queue

@@ -1,0 +1,111 @@
+"""Runs: claimed, ended, stopped."""
+
+from dataclasses import replace
+
+from foreman.errors import JobCancelled, TargetError
+from foreman.worker.effects import ERROR, LoadModel, Log, StopRun, TellLoading
+from foreman.worker.events import CancelAsked, Claimed, Ended, Unclaimed
+from foreman.worker.state import LONG_AGO, Job, Load, LoadStage, Stage
+from foreman.worker.steps import health, rhythm
+from foreman.worker.steps.loads import models_of
+from foreman.worker.steps.turn import Turn
+
+# Celery answers for each task that it was handed. One of which nothing is heard was dropped.
+HAND_LIMIT_S = 60.0
+
+
+def on_claimed(turn: Turn, event: Claimed) -> None:
+    """A row is this worker's: its message is done, and its load may begin."""
+    job = turn.state.jobs.get(event.tag)
+    if job is None:  # its slot was taken for lost
+        turn.do(StopRun(event.tag, JobCancelled()))
+        return
+    load = turn.state.load
+    is_for_load = load is not None and load.tag == event.tag
+    rhythm.arrived(turn, job.queue, turn.now - event.waited_s)
+    turn.change_health(model=event.model)
+    turn.settle(job)
+    turn.put_job(
+        replace(
+            job,
+            stage=Stage.LOADING if is_for_load else Stage.RUNNING,
+            since=turn.now,
+            is_settled=True,
+            attempts_left=event.attempts_left,
+        )
+    )
+    if job.stopped_by is not None:
+        turn.do(StopRun(job.tag, job.stopped_by))
+    if load is not None and is_for_load:
+        _begin_load(turn, load, event)
+
+
+def _begin_load(turn: Turn, load: Load, event: Claimed) -> None:
+    state = turn.state
+    assert state.lease is not None  # else there is no load
+    waits_s = event.waited_s
+    loading = replace(load, stage=LoadStage.LOADING, since=turn.now, model=event.model)
+    turn.change(load=replace(loading, head_wait_s=waits_s))
+    turn.do(
+        LoadModel(
+            lease=state.lease,
+            queue=load.queue,
+            residency=event.residency,
+            victims=models_of(state, load.victims),
+            may_go=models_of(state, load.may_go),
+        )
+    )
+
+
+def on_unclaimed(turn: Turn, event: Unclaimed) -> None:
+    """The task has ended without a run."""
+    job, load = turn.take_job(event.tag), turn.state.load
+    if job is None:
+        return
+    turn.settle(job, is_done=event.is_looked_at)
+    turn.change(changed_at=turn.now)
+    if load is not None and load.tag == event.tag and load.stage is LoadStage.CLAIMING:
+        turn.change(load=None)
+        if turn.state.lease is not None:
+            turn.do(TellLoading(turn.state.lease, None, load.reason))
+
+
+def on_ended(turn: Turn, event: Ended) -> None:
+    """The target has done its part: the slot is free."""
+    job = turn.take_job(event.tag)
+    if job is None:
+        return
+    turn.settle(job)
+    health.note(turn, job, event)
+    resident = turn.state.residents.get(job.queue)
+    if resident is not None:
+        unloads = resident.unloads or event.unloads
+        is_doubted = resident.is_doubted or unloads or isinstance(event.error, TargetError)
+        turn.put_resident(
+            replace(resident, answered_at=turn.now, unloads=unloads, is_doubted=is_doubted)
+        )
+        if is_doubted:
+            turn.change(observe_at=LONG_AGO)
+    if not turn.state.running(job.queue):
+        turn.change(changed_at=turn.now)
+
+
+def on_cancel(turn: Turn, event: CancelAsked) -> None:
+    for job in turn.state.jobs.values():
+        if job.job_id == event.job_id:
+            turn.stop(job, JobCancelled())
+
+
+def tend(turn: Turn) -> None:
+    """Free the slots of tasks that Celery has dropped."""
+    for job in turn.state.jobs.values():
+        if job.stage is Stage.HANDED:
+            _free_if_lost(turn, job)
+
+
+def _free_if_lost(turn: Turn, job: Job) -> None:
+    if turn.now - job.since < HAND_LIMIT_S:
+        turn.wake_by(job.since + HAND_LIMIT_S)
+        return
+    turn.do(Log(ERROR, "a task was handed over and never began", {"job_id": job.job_id}))
+    on_unclaimed(turn, Unclaimed(job.tag, is_looked_at=False))

@@ -1,0 +1,39 @@
+"""A worker that takes nothing while jobs wait for it has gone deaf.
+
+Whatever the cause may be (a consumer that the broker forgot, a thread that hangs in a socket), the
+cure is the same: a new connection, and if that does not help, a new process.
+"""
+
+from foreman.worker.effects import CRITICAL, ERROR, GiveUp, Log, Reconnect
+from foreman.worker.steps.plan import demands_of
+from foreman.worker.steps.turn import Turn
+
+# Longer than a lost message takes to be sent again (a minute), so that silence is not the broker's.
+DEAF_S = 90.0
+
+
+def tend(turn: Turn) -> None:
+    """Look, and do what has to be done."""
+    state = turn.state
+    # 1. It has its hands full, or no target to work for: it need not listen.
+    is_idle = not state.jobs and state.load is None
+    if not (state.serves and state.pulls.is_connected and is_idle):
+        turn.change_pulls(quiet_since=turn.now)
+        return
+    # 2. It has been quiet for a short time only.
+    if turn.now - state.pulls.quiet_since < DEAF_S:
+        turn.wake_by(state.pulls.quiet_since + DEAF_S)
+        return
+    # 3. Nothing that it should have taken has waited for so long.
+    heads = [each.head_at() for each in demands_of(state) if not each.is_elsewhere]
+    if min(heads, default=turn.now) > turn.now - DEAF_S:
+        turn.change_pulls(quiet_since=turn.now, has_reconnected=False)
+        return
+    # 4. It is deaf: first a new connection, then a new process.
+    has_reconnected = state.pulls.has_reconnected
+    turn.change_pulls(quiet_since=turn.now, has_reconnected=True)
+    if has_reconnected:
+        turn.do(Log(CRITICAL, "worker takes no jobs and ends, to be started again", {}), GiveUp())
+    else:
+        turn.do(Log(ERROR, "worker takes no jobs while some wait: new connection", {}))
+        turn.do(Reconnect())
