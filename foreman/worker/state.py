@@ -229,9 +229,11 @@ class State:
 
     @property
     def serves(self) -> bool:
-        """Whether jobs may be taken: a target is leased, answers, and does real work."""
+        """Whether jobs may be taken: a target is leased, answers, and does real work, and there is
+        a broker to take them from."""
         is_well = self.health.is_reachable and self.health.sick_of is None
-        return self.lease is not None and is_well and not self.is_stopping
+        has_both = self.lease is not None and self.pulls.is_connected
+        return has_both and is_well and not self.is_stopping
 
     def running(self, queue: str) -> int:
         """The slots of a residency that are taken."""

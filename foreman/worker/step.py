@@ -3,7 +3,8 @@
 Every event first changes the state (`steps`), and then the same things are looked at in the same
 order, whatever the event was:
 
-1. the lease: renewed in time, or lost; asked for; given back by a worker that stops
+1. a load that has not begun and cannot any more; and the lease: renewed in time, or lost; asked
+   for; given back by a worker that stops
 2. the target's health
 3. the watchdog, and slots of tasks that never began
 4. a view of what waits, and an observation of what is loaded, where they are too old
@@ -41,6 +42,7 @@ def step(state: State, event: Event, now: float) -> tuple[State, list[Effect]]:
     turn = Turn(replace(_measured(state, now), now=now, wake_at=math.inf))
     if not isinstance(event, events.Tick):
         _ON[type(event)](turn, event)
+    loads.tend(turn)
     lease.tend(turn)
     health.tend(turn)
     watchdog.tend(turn)

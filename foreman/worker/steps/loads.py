@@ -78,6 +78,24 @@ def keep_alive_s(turn: Turn, model: str) -> float:
     return math.inf if model in setup.pinned else setup.keep_embeddings_s
 
 
+def tend(turn: Turn) -> None:
+    """Give up a load whose first job cannot be taken any more; nothing of it has begun."""
+    state, load = turn.state, turn.state.load
+    if load is None or load.stage is not LoadStage.PULLING:
+        return
+    has_rows = load.queue in state.view.waiting
+    if not state.serves or not has_rows or load.queue in state.refused:
+        give_up(turn)
+
+
+def give_up(turn: Turn) -> None:
+    """The load is not made after all."""
+    lease, load = turn.state.lease, turn.state.load
+    turn.change(load=None, changed_at=turn.now)
+    if lease is not None and load is not None:
+        turn.do(TellLoading(lease, None, load.reason))
+
+
 def on_loaded(turn: Turn, event: Loaded) -> None:
     """The residency is there; who else is, the target has said."""
     load = turn.state.load

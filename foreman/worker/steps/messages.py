@@ -16,10 +16,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from foreman.core.queues import residency_queue
-from foreman.worker.effects import ERROR, INFO, Log, Requeue, SetAside, StartRun, TellLoading
+from foreman.worker.effects import ERROR, INFO, Log, Requeue, SetAside, StartRun
 from foreman.worker.events import Connected, Empty, Message, Refuse
 from foreman.worker.state import Ask, Held, Idle, Job, Load, LoadStage, Stage
 from foreman.worker.steps import rhythm
+from foreman.worker.steps.loads import give_up
 from foreman.worker.steps.turn import Turn
 
 # So long a residency is left out whose rows have no message yet; the relay sends lost ones again.
@@ -30,7 +31,7 @@ def on_message(turn: Turn, event: Message) -> None:
     """Judge a message; the numbers are those above."""
     state = turn.state
     queue = residency_queue(event.name)
-    _note_found(turn, queue)
+    _note_found(turn, queue, event.number)
     if event.job_id is None:  # 1
         turn.change(undecodable=state.undecodable + 1)
         turn.do(SetAside(event.tag))
@@ -98,12 +99,12 @@ def judge_held(turn: Turn) -> None:
         turn.do(Requeue(held.tag))
 
 
-def _note_found(turn: Turn, queue: str) -> None:
+def _note_found(turn: Turn, queue: str, number: int) -> None:
     """The broker has messages of these rows after all: they count again, at once."""
     pulls = turn.state.pulls
+    if number == pulls.number:  # else the broker's thread is at a newer wish
+        turn.change_pulls(wish=Idle(), answered=True)
     turn.change_pulls(
-        wish=Idle(),
-        answered=True,
         quiet_since=turn.now,
         has_reconnected=False,
         late_since=_without(pulls.late_since, queue),
@@ -123,10 +124,8 @@ def on_empty(turn: Turn, event: Empty) -> None:
     asked = {residency_queue(name) for name in pulls.wish.names}
     turn.change_pulls(wish=Idle(), answered=True, asked_at=turn.now)
     if load is not None and load.stage is LoadStage.PULLING and load.queue in asked:
-        turn.change(load=None)
+        give_up(turn)
         leave_out(turn, load.queue)
-        if turn.state.lease is not None:
-            turn.do(TellLoading(turn.state.lease, None, load.reason))
         return
     late = {queue: turn.now for queue in asked if queue in turn.state.view.waiting}
     turn.change_pulls(late_since={**late, **turn.state.pulls.late_since})

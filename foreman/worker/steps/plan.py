@@ -9,7 +9,6 @@ from foreman.scheduling import policy, values
 from foreman.scheduling.rhythm import NO_RHYTHM
 from foreman.scheduling.values import Demand, Sight
 from foreman.scheduling.visits import visit_swaps
-from foreman.worker.effects import TellLoading
 from foreman.worker.state import LONG_AGO, LoadStage, Resident, State
 from foreman.worker.steps import loads, looks
 from foreman.worker.steps.messages import judge_held, leave_out
@@ -26,7 +25,6 @@ def decide(turn: Turn) -> None:
         judge_held(turn)
         return
     _give_up_late(turn)
-    _drop_pulling_without_rows(turn)
     state = turn.state
     demands = list(demands_of(state))
     pins = _missing_pins(state)
@@ -163,16 +161,6 @@ def _give_up_late(turn: Turn) -> None:
             leave_out(turn, queue)
         else:
             turn.wake_by(since + LATE_S)
-
-
-def _drop_pulling_without_rows(turn: Turn) -> None:
-    """What a load was to be made for is not there any more."""
-    load = turn.state.load
-    if load is None or not is_pulling(turn.state) or load.queue in turn.state.view.waiting:
-        return
-    turn.change(load=None)
-    if turn.state.lease is not None:
-        turn.do(TellLoading(turn.state.lease, None, load.reason))
 
 
 def _mark(turn: Turn, plan: values.Plan) -> None:

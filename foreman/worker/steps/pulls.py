@@ -44,7 +44,7 @@ def pull(turn: Turn) -> None:
 def _wish(turn: Turn) -> Wish:
     """By the numbers above."""
     state = turn.state
-    if not state.serves or not state.pulls.is_connected or state.held is not None:  # 1
+    if not state.serves or state.held is not None:  # 1
         return Idle()
     is_at_rest = not state.jobs
     if state.load is not None and is_pulling(state):  # 2

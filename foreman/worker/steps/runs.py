@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 from foreman.errors import JobCancelled, TargetError
-from foreman.worker.effects import ERROR, LoadModel, Log, StopRun, TellLoading
+from foreman.worker.effects import ERROR, LoadModel, Log, StopRun
 from foreman.worker.events import CancelAsked, Claimed, Ended, Unclaimed
 from foreman.worker.state import LONG_AGO, Job, Load, LoadStage, Stage
 from foreman.worker.steps import health, rhythm
-from foreman.worker.steps.loads import models_of
+from foreman.worker.steps.loads import give_up, models_of
 from foreman.worker.steps.turn import Turn
 
 # Celery answers for each task that it was handed. One of which nothing is heard was dropped.
@@ -65,9 +65,7 @@ def on_unclaimed(turn: Turn, event: Unclaimed) -> None:
     turn.settle(job, is_done=event.is_looked_at)
     turn.change(changed_at=turn.now)
     if load is not None and load.tag == event.tag and load.stage is LoadStage.CLAIMING:
-        turn.change(load=None)
-        if turn.state.lease is not None:
-            turn.do(TellLoading(turn.state.lease, None, load.reason))
+        give_up(turn)
 
 
 def on_ended(turn: Turn, event: Ended) -> None:

@@ -17,7 +17,7 @@ def tend(turn: Turn) -> None:
     state = turn.state
     # 1. It has its hands full, or no target to work for: it need not listen.
     is_idle = not state.jobs and state.load is None
-    if not (state.serves and state.pulls.is_connected and is_idle):
+    if not (state.serves and is_idle):
         turn.change_pulls(quiet_since=turn.now)
         return
     # 2. It has been quiet for a short time only.
