@@ -105,11 +105,11 @@ def lose(turn: Turn) -> None:
 def tend(turn: Turn) -> None:
     """What time alone brings: a lease that ran out, one to ask for, the end of a stop."""
     state = turn.state
-    limit_s = GIVE_UP_AT * state.setup.lease_s
-    if state.lease is not None and turn.now - state.renewed_at > limit_s:
+    give_up_at = state.renewed_at + GIVE_UP_AT * state.setup.lease_s
+    if state.lease is not None and turn.now >= give_up_at:
         lose(turn)
     elif state.lease is not None:
-        turn.wake_by(state.renewed_at + limit_s)
+        turn.wake_by(give_up_at)
     if turn.state.is_stopping:
         _end(turn)
     elif turn.state.lease is None and not turn.state.is_acquiring:

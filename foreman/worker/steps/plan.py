@@ -157,10 +157,11 @@ def _give_up_late(turn: Turn) -> None:
     for queue, since in list(turn.state.pulls.late_since.items()):
         if turn.state.running(queue):
             continue
-        if turn.now - since > LATE_S:
+        give_up_at = since + LATE_S
+        if turn.now >= give_up_at:
             leave_out(turn, queue)
         else:
-            turn.wake_by(since + LATE_S)
+            turn.wake_by(give_up_at)
 
 
 def _mark(turn: Turn, plan: values.Plan) -> None:

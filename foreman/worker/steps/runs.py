@@ -102,8 +102,9 @@ def tend(turn: Turn) -> None:
 
 
 def _free_if_lost(turn: Turn, job: Job) -> None:
-    if turn.now - job.since < HAND_LIMIT_S:
-        turn.wake_by(job.since + HAND_LIMIT_S)
+    give_up_at = job.since + HAND_LIMIT_S
+    if turn.now < give_up_at:
+        turn.wake_by(give_up_at)
         return
     turn.do(Log(ERROR, "a task was handed over and never began", {"job_id": job.job_id}))
     on_unclaimed(turn, Unclaimed(job.tag, is_looked_at=False))

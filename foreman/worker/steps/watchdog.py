@@ -21,8 +21,9 @@ def tend(turn: Turn) -> None:
         turn.change_pulls(quiet_since=turn.now)
         return
     # 2. It has been quiet for a short time only.
-    if turn.now - state.pulls.quiet_since < DEAF_S:
-        turn.wake_by(state.pulls.quiet_since + DEAF_S)
+    deaf_at = state.pulls.quiet_since + DEAF_S
+    if turn.now < deaf_at:
+        turn.wake_by(deaf_at)
         return
     # 3. Nothing that it should have taken has waited for so long.
     heads = [each.head_at() for each in demands_of(state) if not each.is_elsewhere]

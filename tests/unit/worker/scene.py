@@ -65,6 +65,7 @@ class Scene:
         self.answers_looks = True
         self.answers_observes = True
         self.has_database = True
+        self.renews = True
         self.ticks = 0
         self._tags = itertools.count(1)
         self._jobs = itertools.count(1)
@@ -89,6 +90,9 @@ class Scene:
             assert self.state.wake_at > self.now, "a step does not ask for itself again"
             self.ticks += 1
             self._tell(events.Tick(), self.state.wake_at)
+            lease, now = self.state.lease, self.now
+            if self.renews and lease and now - self.state.renewed_at > self.state.setup.lease_s / 3:
+                self._tell(events.Renewed(lease, now), now)
         self._tell(events.Tick(), max(end, self.now))
         return self
 
@@ -261,9 +265,7 @@ def ready(
     scene.happens(events.Connected(True))
     scene.happens(events.Reached(True))
     scene.happens(events.Leased(LEASE, scene.now, residents, room))
-    for _ in range(20):
-        scene.passes(3.0)
-        scene.happens(events.Renewed(LEASE, scene.now))
+    scene.passes(60)
     assert scene.residents == set(names)
     return scene
 
