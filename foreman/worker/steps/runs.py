@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from foreman.errors import JobCancelled, TargetError
+from foreman.errors import JobCancelled, TargetError, WorkerLost
 from foreman.worker.effects import ERROR, LoadModel, Log, StopRun
 from foreman.worker.events import CancelAsked, Claimed, Ended, Unclaimed
 from foreman.worker.state import LONG_AGO, Job, Load, LoadStage, Stage
@@ -18,7 +18,7 @@ def on_claimed(turn: Turn, event: Claimed) -> None:
     """A row is this worker's: its message is done, and its load may begin."""
     job = turn.state.jobs.get(event.tag)
     if job is None:  # its slot was taken for lost
-        turn.do(StopRun(event.tag, JobCancelled()))
+        turn.do(StopRun(event.tag, WorkerLost()))
         return
     load = turn.state.load
     is_for_load = load is not None and load.tag == event.tag

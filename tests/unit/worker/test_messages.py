@@ -1,8 +1,12 @@
 """What becomes of a message; the numbers are those of `steps.messages`."""
 
+from foreman.core.queues import Residency
+from foreman.errors import WorkerLost
 from foreman.worker import effects, events
 from foreman.worker.state import Idle
 from tests.unit.worker.scene import LEASE, known, queue, ready
+
+_A = Residency("a:latest")
 
 
 def test_1_what_is_no_task_is_set_aside() -> None:
@@ -203,3 +207,25 @@ def test_messages_of_a_lost_connection_are_settled_by_nobody() -> None:
 
     assert not scene.all(effects.Ack)
     assert scene.listens_to("a")
+
+
+def test_a_task_that_never_begins_lets_its_slot_go_and_its_message_back() -> None:
+    scene = ready("a")
+    tag = scene.message("a")
+
+    scene.passes(61)
+
+    assert scene.one(effects.Requeue).tag == tag
+    assert not scene.state.jobs
+
+
+def test_a_claim_that_comes_after_its_slot_was_let_go_gives_the_job_back() -> None:
+    scene = ready("a")
+    tag = scene.message("a")
+    scene.passes(61)
+
+    scene.happens(
+        events.Claimed(tag=tag, model="a:latest", residency=_A, waited_s=61, attempts_left=2)
+    )
+
+    assert isinstance(scene.one(effects.StopRun).error, WorkerLost)
