@@ -143,6 +143,7 @@ class Pulls:
     late_since: Mapping[str, float] = field(default_factory=dict)
     left_out: Mapping[str, float] = field(default_factory=dict)
     is_connected: bool = False
+    resume_at: float = LONG_AGO  # no message is taken before: the database did not answer
     quiet_since: float = LONG_AGO  # the newest message, or the end of what kept it from taking any
     has_reconnected: bool = False
 
@@ -200,7 +201,8 @@ class State:
     view: View = EMPTY_VIEW
     is_looking: bool = False
     look_at: float = LONG_AGO  # no view is asked for before, unless it is needed
-    changed_at: float = LONG_AGO  # what a view must be newer than to end a visit
+    retry_at: float = LONG_AGO  # nor any, since the database did not answer
+    changed_at: float = LONG_AGO  # no older view begins a load
     observe_at: float = LONG_AGO
     is_observing: bool = False
     loaded_at: float = LONG_AGO  # the end of the newest load; no older observation counts
@@ -210,6 +212,7 @@ class State:
     left_at: Mapping[str, float] = field(default_factory=dict)  # ends of visits, by queue
     failures: Mapping[str, int] = field(default_factory=dict)  # loads in a row, by queue
     paused_until: Mapping[str, float] = field(default_factory=dict)  # after a failed load
+    pins_paused_until: Mapping[str, float] = field(default_factory=dict)  # jobs do not wait for it
     refused: frozenset[str] = frozenset()  # queues that the operator has paused here
     pulls: Pulls = field(default_factory=lambda: Pulls(Idle()))
     health: Health = field(default_factory=Health)

@@ -44,6 +44,7 @@ def on_leased(turn: Turn, event: Leased) -> None:
         left_at={},
         failures={},
         paused_until={},
+        pins_paused_until={},
         health=Health(is_reachable=turn.state.health.is_reachable),
         utilization=0.0,
     )
@@ -73,6 +74,8 @@ def on_reached(turn: Turn, event: Reached) -> None:
     turn.change_health(is_reachable=event.is_reachable)
     if event.is_reachable:
         turn.change(observe_at=LONG_AGO)
+        for queue in turn.state.residents:
+            turn.change_resident(queue, is_doubted=True)
 
 
 def on_stop(turn: Turn, event: StopAsked) -> None:

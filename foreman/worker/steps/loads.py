@@ -25,8 +25,9 @@ from foreman.worker.steps.turn import Turn
 REPAIR = "repair"
 # After a failed load the residency pauses, so that it does not keep the others waiting.
 PAUSE_S, PAUSE_LIMIT_S = 1.0, 30.0
-# Of a pinned model that no job waits for.
-PIN_PAUSE_S = 60.0
+# Of a pinned model that no job waits for: after a failed load, and after one that went well. It may
+# be gone at once, or be listed by another name.
+PIN_FAILED_PAUSE_S, PIN_PAUSE_S = 60.0, 10.0
 
 
 def begin(turn: Turn, planned: PlannedLoad, pins: Mapping[str, str]) -> None:
@@ -118,6 +119,8 @@ def on_loaded(turn: Turn, event: Loaded) -> None:
         _count_job(turn, load)
     failures = {queue: n for queue, n in turn.state.failures.items() if queue != load.queue}
     turn.change(load=None, failures=failures, loaded_at=turn.now, changed_at=turn.now)
+    if load.cause is Cause.PINNED:
+        _pause_pin(turn, load.queue, PIN_PAUSE_S)
     if not is_repair:
         _record(turn, load, gone, cost_s=event.cost_s, was_loaded=event.was_loaded)
     _release_job(turn, load)
@@ -138,8 +141,11 @@ def on_load_ended(turn: Turn, event: LoadEnded) -> None:
     for queue in (load.queue, *load.victims, *load.may_go):
         turn.change_resident(queue, is_doubted=True)
     job = None if load.tag is None else state.jobs.get(load.tag)
-    if isinstance(error, LoadFailed):
-        _pause(turn, load, error, is_pin=job is None and load.cause is Cause.PINNED)
+    if load.cause is Cause.PINNED:
+        _pause_pin(turn, load.queue, PIN_FAILED_PAUSE_S)
+    elif isinstance(error, LoadFailed):
+        _pause(turn, load)
+    turn.do(Log(WARNING, "load failed", {"queue": load.queue, "error": str(error)}))
     turn.do(TellLoading(state.lease, None, str(error)))
     _record(turn, load, (), cost_s=None, was_loaded=False)
     if job is not None:
@@ -231,12 +237,15 @@ def _record(
     turn.do(RecordLoad(turn.state.lease, row))
 
 
-def _pause(turn: Turn, load: Load, error: LoadFailed, *, is_pin: bool) -> None:
+def _pause(turn: Turn, load: Load) -> None:
     failed = turn.state.failures.get(load.queue, 0)
-    pause_s = PIN_PAUSE_S if is_pin else min(PAUSE_S * 2**failed, PAUSE_LIMIT_S)
+    pause_s = min(PAUSE_S * 2**failed, PAUSE_LIMIT_S)
     turn.change(
         failures={**turn.state.failures, load.queue: failed + 1},
         paused_until={**turn.state.paused_until, load.queue: turn.now + pause_s},
     )
-    facts = {"queue": load.queue, "error": str(error), "pause_s": pause_s}
-    turn.do(Log(WARNING, "load failed", facts))
+
+
+def _pause_pin(turn: Turn, queue: str, pause_s: float) -> None:
+    paused = {**turn.state.pins_paused_until, queue: turn.now + pause_s}
+    turn.change(pins_paused_until=paused)

@@ -10,7 +10,7 @@ from foreman.core.queues import Residency
 from foreman.scheduling.room import Room
 from foreman.worker.effects import KeepLoaded, Look, Observe, ResidentRow, SaveRoom, TellResidents
 from foreman.worker.events import Listed, Observed, Viewed
-from foreman.worker.state import Resident
+from foreman.worker.state import LONG_AGO, Resident
 from foreman.worker.steps.loads import keep_alive_s, leave
 from foreman.worker.steps.turn import Turn
 
@@ -30,7 +30,7 @@ LEFT_KEPT_S = 600.0
 def on_viewed(turn: Turn, event: Viewed) -> None:
     view = event.view
     if view is None:
-        turn.change(is_looking=False, look_at=turn.now + RETRY_S)
+        turn.change(is_looking=False, retry_at=turn.now + RETRY_S)
         return
     pause_s = max(LOOK_EVERY_S, LOOK_SHARE * view.took_s)
     turn.change(is_looking=False, view=view, look_at=view.at + pause_s)
@@ -49,8 +49,10 @@ def _forget(turn: Turn) -> None:
     """What is of no use any more."""
     state, waiting = turn.state, turn.state.view.waiting
     paused = {queue: until for queue, until in state.paused_until.items() if until > turn.now}
+    pins = {queue: until for queue, until in state.pins_paused_until.items() if until > turn.now}
     turn.change(
         paused_until=paused,
+        pins_paused_until=pins,
         failures={q: n for q, n in state.failures.items() if q in paused or q in waiting},
         left_at={
             q: at for q, at in state.left_at.items() if q in waiting or turn.now - at < LEFT_KEPT_S
@@ -63,11 +65,12 @@ def look(turn: Turn, *, is_needed: bool = False) -> None:
     state = turn.state
     if state.lease is None or state.is_looking:
         return
-    if is_needed or turn.now >= state.look_at:
+    look_at = max(LONG_AGO if is_needed else state.look_at, state.retry_at)
+    if turn.now >= look_at:
         turn.change(is_looking=True)
         turn.do(Look(state.lease))
     else:
-        turn.wake_by(state.look_at)
+        turn.wake_by(look_at)
 
 
 def observe(turn: Turn) -> None:

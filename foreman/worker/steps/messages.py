@@ -70,7 +70,6 @@ def start(turn: Turn, tag: int, job_id: str, queue: str, *, is_ready: bool) -> N
     resident = turn.state.residents.get(queue)
     if resident is not None:
         rhythm.linger_answered(turn, resident)
-        turn.change_resident(queue, jobs=resident.jobs + 1)
     turn.do(StartRun(tag, is_ready))
 
 

@@ -7,7 +7,7 @@ from foreman.core.queues import JobClass, Residency
 from foreman.core.waiting import Waiting
 from foreman.scheduling import policy, values
 from foreman.scheduling.rhythm import NO_RHYTHM
-from foreman.scheduling.values import Demand, Sight
+from foreman.scheduling.values import Demand, PlannedLoad, Sight
 from foreman.scheduling.visits import visit_swaps
 from foreman.worker.state import LONG_AGO, LoadStage, Resident, State
 from foreman.worker.steps import loads, looks
@@ -33,14 +33,23 @@ def decide(turn: Turn) -> None:
     turn.wake_by(plan.look_at)
     _mark(turn, plan)
     if plan.load is not None and state.load is None:
-        # No visit ends, and nothing is loaded, by an old view.
-        if state.view.at > state.changed_at:
+        if state.view.at >= _fresh_at(state, plan.load):
             loads.begin(turn, plan.load, pins)
         else:
             looks.look(turn, is_needed=True)
     judge_held(turn)
     if turn.state.held is not None:
         looks.look(turn, is_needed=True)
+
+
+def _fresh_at(state: State, load: PlannedLoad) -> float:
+    """No visit ends by a view older than its last answer, and nothing is loaded by one older than
+    what else it has to show.
+
+    The ends of other residents' jobs do not count: short ones would put a load off for ever.
+    """
+    gone = (state.residents[queue].answered_at for queue in (*load.victims, *load.may_go))
+    return max(state.changed_at, *gone, LONG_AGO)
 
 
 def sight_of(state: State, demands: Sequence[Demand], pins: Mapping[str, str]) -> Sight:
@@ -138,12 +147,12 @@ def _missing_pins(state: State) -> dict[str, str]:
     loaded = {each.model for each in state.residents.values()}
     if state.load is not None:
         loaded.add(state.load.model)
-    missing = {Residency(model).queue: model for model in state.view.kept - loaded}
-    now = state.now
+    wanted = state.view.kept & state.view.models
+    missing = {Residency(model).queue: model for model in wanted - loaded}
     return {
         queue: model
         for queue, model in missing.items()
-        if state.paused_until.get(queue, LONG_AGO) <= now and queue not in state.refused
+        if state.pins_paused_until.get(queue, LONG_AGO) <= state.now and queue not in state.refused
     }
 
 

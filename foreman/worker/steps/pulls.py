@@ -46,6 +46,9 @@ def _wish(turn: Turn) -> Wish:
     state = turn.state
     if not state.serves or state.held is not None:  # 1
         return Idle()
+    if turn.now < state.pulls.resume_at:
+        turn.wake_by(state.pulls.resume_at)
+        return Idle()
     is_at_rest = not state.jobs
     if state.load is not None and is_pulling(state):  # 2
         return Ask(tuple(names_of(state, state.load.queue)), settles=True)

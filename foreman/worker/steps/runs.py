@@ -12,6 +12,8 @@ from foreman.worker.steps.turn import Turn
 
 # Celery answers for each task that it was handed. One of which nothing is heard was dropped.
 HAND_LIMIT_S = 60.0
+# After the database did not answer: the same message would come back at once.
+RETRY_S = 1.0
 
 
 def on_claimed(turn: Turn, event: Claimed) -> None:
@@ -22,6 +24,9 @@ def on_claimed(turn: Turn, event: Claimed) -> None:
         return
     load = turn.state.load
     is_for_load = load is not None and load.tag == event.tag
+    resident = turn.state.residents.get(job.queue)
+    if resident is not None:
+        turn.change_resident(job.queue, jobs=resident.jobs + 1)
     rhythm.arrived(turn, job.queue, turn.now - event.waited_s)
     turn.change_health(model=event.model)
     turn.settle(job)
@@ -37,7 +42,10 @@ def on_claimed(turn: Turn, event: Claimed) -> None:
     if job.stopped_by is not None:
         turn.do(StopRun(job.tag, job.stopped_by))
     if load is not None and is_for_load:
-        _begin_load(turn, load, event)
+        if job.stopped_by is None:
+            _begin_load(turn, load, event)
+        else:
+            give_up(turn)
 
 
 def _begin_load(turn: Turn, load: Load, event: Claimed) -> None:
@@ -63,6 +71,8 @@ def on_unclaimed(turn: Turn, event: Unclaimed) -> None:
     if job is None:
         return
     turn.settle(job, is_done=event.is_looked_at)
+    if not event.is_looked_at:
+        turn.change_pulls(resume_at=turn.now + RETRY_S)
     turn.change(changed_at=turn.now)
     if load is not None and load.tag == event.tag and load.stage is LoadStage.CLAIMING:
         give_up(turn)
@@ -84,8 +94,6 @@ def on_ended(turn: Turn, event: Ended) -> None:
         )
         if is_doubted:
             turn.change(observe_at=LONG_AGO)
-    if not turn.state.running(job.queue):
-        turn.change(changed_at=turn.now)
 
 
 def on_cancel(turn: Turn, event: CancelAsked) -> None:

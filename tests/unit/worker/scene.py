@@ -101,11 +101,12 @@ class Scene:
         self.did += done
         for effect in done:
             if isinstance(effect, effects.Look) and self.answers_looks:
-                self._tell(events.Viewed(self._view(now)), now + SOON_S)
+                self._tell(events.Viewed(self.read(now)), now + SOON_S)
             elif isinstance(effect, effects.Observe) and self.answers_observes:
                 self._tell(events.Observed(now, self.listed), now + SOON_S)
 
-    def _view(self, at: float) -> View | None:
+    def read(self, at: float) -> View | None:
+        """What the database says; None: it does not answer."""
         if not self.has_database:
             return None
         waiting: dict[str, tuple[Waiting, ...]] = {}
@@ -121,7 +122,7 @@ class Scene:
 
     def looks(self) -> "Scene":
         """The database answers a look that the test held back."""
-        return self.happens(events.Viewed(self._view(self.now)))
+        return self.happens(events.Viewed(self.read(self.now)))
 
     def waits(self, name: str, seconds: float = 0.0, **changes: Any) -> "Scene":
         """A row of this model waits since so long; views say so from now on."""
@@ -256,7 +257,7 @@ class Scene:
 def ready(
     *names: str, room: Room = ONE, given: Setup | None = None, view: Mapping[str, Any] | None = None
 ) -> Scene:
-    """A worker at rest, whose target has loaded these models a minute ago."""
+    """A worker at rest, whose target has had these models loaded for a while."""
     scene = Scene(given)
     scene.view = dict(view or {})
     scene.lists(*names)
@@ -265,7 +266,7 @@ def ready(
     scene.happens(events.Connected(True))
     scene.happens(events.Reached(True))
     scene.happens(events.Leased(LEASE, scene.now, residents, room))
-    scene.passes(60)
+    scene.passes(3)
     assert scene.residents == set(names)
     return scene
 
