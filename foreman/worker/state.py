@@ -144,7 +144,8 @@ class Pulls:
     left_out: Mapping[str, float] = field(default_factory=dict)
     is_connected: bool = False
     resume_at: float = LONG_AGO  # no message is taken before: the database did not answer
-    quiet_since: float = LONG_AGO  # the newest message, or the end of what kept it from taking any
+    # The newest message or answer to an `Ask`, or the end of what kept it from taking any.
+    quiet_since: float = LONG_AGO
     has_reconnected: bool = False
 
 

@@ -121,7 +121,7 @@ def on_empty(turn: Turn, event: Empty) -> None:
     if event.number != pulls.number or not isinstance(pulls.wish, Ask):
         return
     asked = {residency_queue(name) for name in pulls.wish.names}
-    turn.change_pulls(wish=Idle(), answered=True, asked_at=turn.now)
+    turn.change_pulls(wish=Idle(), answered=True, asked_at=turn.now, quiet_since=turn.now)
     if load is not None and load.stage is LoadStage.PULLING and load.queue in asked:
         give_up(turn)
         leave_out(turn, load.queue)

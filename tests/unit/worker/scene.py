@@ -118,7 +118,7 @@ class Scene:
             "names": frozenset(self.rows),
             "costs": Costs(costs),
         }
-        return View(at, SOON_S, **(given | self.view))
+        return View(at, **({"took_s": SOON_S} | given | self.view))
 
     def looks(self) -> "Scene":
         """The database answers a look that the test held back."""
