@@ -211,6 +211,7 @@ class State:
     room: Room = field(default_factory=Room)
     rhythms: Mapping[str, Rhythm] = field(default_factory=dict)  # by queue
     left_at: Mapping[str, float] = field(default_factory=dict)  # ends of visits, by queue
+    answered_at: Mapping[str, float] = field(default_factory=dict)  # by queue, loaded or not
     failures: Mapping[str, int] = field(default_factory=dict)  # loads in a row, by queue
     paused_until: Mapping[str, float] = field(default_factory=dict)  # after a failed load
     pins_paused_until: Mapping[str, float] = field(default_factory=dict)  # jobs do not wait for it

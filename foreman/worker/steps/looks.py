@@ -23,7 +23,7 @@ RETRY_S = 1.0
 OBSERVE_EVERY_S = 2.0
 # A kept model that would go sooner is asked to stay.
 RENEW_BELOW_S = 60.0
-# So long the end of a visit is remembered here; its row says it, too.
+# So long the end of a visit is remembered here, and its last answer; its row says it, too.
 LEFT_KEPT_S = 600.0
 
 
@@ -50,13 +50,13 @@ def _forget(turn: Turn) -> None:
     state, waiting = turn.state, turn.state.view.waiting
     paused = {queue: until for queue, until in state.paused_until.items() if until > turn.now}
     pins = {queue: until for queue, until in state.pins_paused_until.items() if until > turn.now}
+    kept_from = turn.now - LEFT_KEPT_S
     turn.change(
         paused_until=paused,
         pins_paused_until=pins,
         failures={q: n for q, n in state.failures.items() if q in paused or q in waiting},
-        left_at={
-            q: at for q, at in state.left_at.items() if q in waiting or turn.now - at < LEFT_KEPT_S
-        },
+        left_at={q: at for q, at in state.left_at.items() if q in waiting or at > kept_from},
+        answered_at={q: at for q, at in state.answered_at.items() if at > kept_from},
     )
 
 

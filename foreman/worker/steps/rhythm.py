@@ -11,8 +11,7 @@ KEPT = 500
 def arrived(turn: Turn, queue: str, came_at: float) -> None:
     """A job of the residency came at `came_at`; told when it is claimed, in the order of claims."""
     known = turn.state.rhythms.get(queue, NO_RHYTHM)
-    resident = turn.state.residents.get(queue)
-    answered_at = resident.answered_at if resident else turn.state.left_at.get(queue, LONG_AGO)
+    answered_at = turn.state.answered_at.get(queue, LONG_AGO)
     # Next to other jobs of the residency it ended no gap.
     is_gap = LONG_AGO < answered_at < came_at and turn.state.running(queue) <= 1
     rhythms = {each: past for each, past in turn.state.rhythms.items() if each != queue}
