@@ -190,6 +190,7 @@ class State:
     setup: Setup
     now: float
     lease: Lease | None = None
+    leased_at: float = LONG_AGO
     renewed_at: float = LONG_AGO
     acquire_at: float = LONG_AGO
     is_acquiring: bool = False

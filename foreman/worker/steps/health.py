@@ -54,6 +54,8 @@ def _fall_sick(turn: Turn, error: ForemanError) -> None:
 
 def on_probed(turn: Turn, event: Probed) -> None:
     """A token came back, or the next probe is put off for twice as long."""
+    if not turn.state.health.is_probing:
+        return  # it is of the lease before
     if event.why is None:
         turn.do(Log(INFO, "target is well again", {}))
         turn.change_health(is_probing=False, sick_of=None, cut_jobs=frozenset())

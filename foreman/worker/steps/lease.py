@@ -27,6 +27,7 @@ def on_leased(turn: Turn, event: Leased) -> None:
     }
     turn.change(
         lease=event.lease,
+        leased_at=turn.now,
         renewed_at=event.began_at,
         is_acquiring=False,
         residents=residents,

@@ -32,6 +32,8 @@ def on_viewed(turn: Turn, event: Viewed) -> None:
     if view is None:
         turn.change(is_looking=False, retry_at=turn.now + RETRY_S)
         return
+    if turn.state.lease is None or view.at < turn.state.leased_at:
+        return  # it is of the target before
     pause_s = max(LOOK_EVERY_S, LOOK_SHARE * view.took_s)
     turn.change(is_looking=False, view=view, look_at=view.at + pause_s)
     pulls = turn.state.pulls
@@ -96,7 +98,9 @@ def on_observed(turn: Turn, event: Observed) -> None:
     _drop_gone(turn, event.listed)
     _take_in(turn, event.listed)
     _keep(turn, event.listed)
-    sizes = {each.queue: each.size_bytes for each in turn.state.residents.values()}
+    listed = event.listed
+    residents = turn.state.residents.values()
+    sizes = {each.queue: each.size_bytes for each in residents if each.model in listed}
     if all(sizes.values()):
         turn.change(room=turn.state.room.seen(sizes))
 
@@ -131,7 +135,7 @@ def _take_in(turn: Turn, listed: Mapping[str, Listed]) -> None:
 
 def _keep(turn: Turn, listed: Mapping[str, Listed]) -> None:
     lease, kept = turn.state.lease, turn.state.view.kept
-    if lease is None:
+    if lease is None or turn.state.health.sick_of is not None:
         return
     for model, entry in listed.items():
         if model in kept and entry.expires_in_s < RENEW_BELOW_S:
