@@ -241,6 +241,11 @@ class Scene:
         """What the broker's thread is at."""
         return self.state.pulls.wish
 
+    @property
+    def names(self) -> list[str]:
+        """The Celery queues that are asked or listened to, in the order of the wish."""
+        return list(self.wish.names) if isinstance(self.wish, Ask | Park) else []
+
     def asks(self, *names: str) -> bool:
         """Whether the broker's thread asks the queues of these models, and no others."""
         return isinstance(self.wish, Ask) and {*self.wish.names} == {queue(each) for each in names}
