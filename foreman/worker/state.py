@@ -15,7 +15,7 @@ from foreman.core.waiting import Waiting
 from foreman.errors import ForemanError
 from foreman.scheduling.rhythm import Rhythm
 from foreman.scheduling.room import Room
-from foreman.scheduling.values import Cause, Plan, VisitRules
+from foreman.scheduling.values import Cause, Demand, Plan, VisitRules
 
 LONG_AGO = -math.inf
 
@@ -113,6 +113,10 @@ class View:
     models: frozenset[str] = frozenset()  # canonical; those that the target has
     kept: frozenset[str] = frozenset()  # models that are pinned, or kept while they are in use
     sizes: Mapping[str, int] = field(default_factory=dict)  # bytes of models' files, by model
+    # What follows from the rest, once it was asked for: `steps.plan` says by what key.
+    demands: dict[tuple[str, int, float | None, bool], Demand] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
 
 EMPTY_VIEW = View(LONG_AGO, 0.0, {}, frozenset(), Costs({}))

@@ -13,7 +13,6 @@ order, whatever the event was:
 7. what is written down of the residents and the room
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -39,7 +38,7 @@ from foreman.worker.steps.turn import Turn
 
 def step(state: State, event: Event, now: float) -> tuple[State, list[Effect]]:
     """The next state and what is to be done; `now` is on the clock of the state's times."""
-    turn = Turn(replace(_measured(state, now), now=now, wake_at=math.inf))
+    turn = Turn(_measured(state, now))
     if not isinstance(event, events.Tick):
         _ON[type(event)](turn, event)
     loads.tend(turn)
@@ -52,17 +51,17 @@ def step(state: State, event: Event, now: float) -> tuple[State, list[Effect]]:
     plan.decide(turn)
     pulls.pull(turn)
     looks.tell(turn, state.room)
-    return turn.state, turn.effects
+    return replace(turn.state, wake_at=turn.wake_at), turn.effects
 
 
 def _measured(state: State, now: float) -> State:
-    """The share of time at work, up to now."""
+    """The state now, with the share of time at work up to now."""
     if state.measured_at == LONG_AGO:
-        return replace(state, measured_at=now)
+        return replace(state, now=now, measured_at=now)
     is_at_work = any(job.stage is Stage.RUNNING for job in state.jobs.values())
     seconds = max(0.0, now - state.measured_at)
     share = measured(state.utilization, at_work=is_at_work, seconds=seconds)
-    return replace(state, utilization=share, measured_at=now)
+    return replace(state, now=now, utilization=share, measured_at=now)
 
 
 _ON: dict[type[Any], Callable[[Turn, Any], None]] = {

@@ -126,6 +126,18 @@ def demand_of(state: State, queue: str) -> Demand | None:
 
 
 def _demand(state: State, queue: str, waiting: Sequence[Waiting], *, is_elsewhere: bool) -> Demand:
+    """It is asked for several times a step, and changes with the view or a visit's end alone."""
+    key = queue, len(waiting), state.left_at.get(queue), is_elsewhere
+    known = state.view.demands.get(key)
+    if known is None:
+        known = _new_demand(state, queue, waiting, is_elsewhere=is_elsewhere)
+        state.view.demands[key] = known
+    return known
+
+
+def _new_demand(
+    state: State, queue: str, waiting: Sequence[Waiting], *, is_elsewhere: bool
+) -> Demand:
     heads: dict[JobClass, float] = {}
     for each in waiting:
         came_at = state.view.at - each.wait_s

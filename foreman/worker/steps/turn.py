@@ -1,5 +1,6 @@
 """One step under way: the state so far, and what is to be done."""
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +15,7 @@ class Turn:
 
     state: State
     effects: list[Effect] = field(default_factory=list)
+    wake_at: float = math.inf
 
     @property
     def now(self) -> float:
@@ -33,8 +35,7 @@ class Turn:
 
     def wake_by(self, at: float) -> None:
         """See that another step comes then at the latest."""
-        if at < self.state.wake_at:
-            self.change(wake_at=at)
+        self.wake_at = min(self.wake_at, at)
 
     def put_job(self, job: Job) -> None:
         self.change(jobs={**self.state.jobs, job.tag: job})

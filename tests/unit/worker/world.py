@@ -9,14 +9,14 @@ import itertools
 import math
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from random import Random
 
 from foreman.core.lease import Lease
 from foreman.core.outlook import Cost, Costs
 from foreman.core.queues import JobClass, Residency, class_queue
 from foreman.core.waiting import Waiting
-from foreman.errors import ForemanError, JobCancelled, LoadFailed, TargetCut, WorkerLost
+from foreman.errors import ForemanError, JobCancelled, LoadFailed, TargetCut
 from foreman.scheduling.room import Room
 from foreman.worker import effects, events
 from foreman.worker.effects import Effect
@@ -28,6 +28,8 @@ from tests.unit.worker.memory import Memory
 TARGET = "gpu"
 # Without an event from outside, a worker makes some steps a second by its own clocks.
 MOST_TICKS_PER_S = 60
+# So often a message is sent again of a row that still waits.
+RELAY_S = 20.0
 # The same message goes back only because something has changed meanwhile.
 MOST_RETURNS_PER_S = 6
 
@@ -111,7 +113,8 @@ class World:
         self.models: set[str] = set()  # what the target's list names
         self.kept: set[str] = set()
         self.returns: Counter[tuple[int, str]] = Counter()  # by second and job
-        self.ticks: Counter[int] = Counter()  # by second
+        self.ticks = 0  # in this second, with nothing else happening
+        self._quiet_at = 0.0
         self.own_loads = 0  # the target loaded for a request, and nobody had asked it to
         self._held: dict[int, Settled] = {}  # unsettled messages
         self._connection = 1
@@ -124,7 +127,8 @@ class World:
         self._is_loading = False
         self._lease_until = -math.inf
         self._told_at: dict[str, float] = {}  # the last event of each thread: it keeps its order
-        self.is_stopped = False
+        self._dropped: set[int] = set()
+        self._gone: set[int] = set()  # tags of connections that were lost
 
     # Time
 
@@ -151,9 +155,14 @@ class World:
                 act()
             else:
                 self.now = self.state.wake_at
-                self.ticks[int(self.now)] += 1
-                assert self.ticks[int(self.now)] < MOST_TICKS_PER_S, "the worker asks for steps"
-                self._tell(events.Tick())
+                self._tick()
+
+    def _tick(self) -> None:
+        if self.now - self._quiet_at > 1:
+            self.ticks, self._quiet_at = 0, self.now
+        self.ticks += 1
+        assert self.ticks < MOST_TICKS_PER_S, "the worker asks for steps"
+        self._tell(events.Tick())
 
     def _say(self, thread: str, event: Event, seconds: float) -> None:
         """A thread tells the worker of it, in the order in which it saw things."""
@@ -162,6 +171,8 @@ class World:
         self.after(at - self.now, lambda: self._tell(event))
 
     def _tell(self, event: Event) -> None:
+        if not isinstance(event, events.Tick | events.Viewed | events.Observed | events.Empty):
+            self.ticks = 0
         self.state, done = step(self.state, event, self.now)
         assert self.state.wake_at > self.now, f"{event} leads to a step at once"
         self._check(done)
@@ -177,8 +188,11 @@ class World:
         if state.is_stopping:
             pulls = [each.wish for each in done if isinstance(each, effects.Pull)]
             assert all(isinstance(each, Idle) for each in pulls), "a stopping worker takes nothing"
-        for queue in state.residents:
-            assert state.running(queue) <= state.slots or not state.lease, f"too many of {queue}"
+        for queue in state.residents if state.lease else ():
+            jobs = [job for job in state.jobs.values() if job.queue == queue]
+            # A task that was dropped, or is to stop, holds its slot until that is known.
+            live = [job for job in jobs if job.tag not in self._dropped and not job.stopped_by]
+            assert len(live) <= state.slots, f"too many of {queue}"
         load = state.load
         for queue in () if load is None else (*load.victims, *load.may_go):
             assert not state.running(queue), f"{queue} is to go and has jobs"
@@ -201,6 +215,7 @@ class World:
         row = Row(f"j{len(self.rows)}", residency, job_class, self.now, run_s, unloads)
         self.rows[row.job_id] = row
         self._send(row)
+        self.after(RELAY_S, lambda: self._relay(row))
         if self.random.random() < self.faults.double_messages:
             self._send(row)
         return row
@@ -213,15 +228,16 @@ class World:
 
     def _send(self, row: Row) -> None:
         if self.random.random() < self.faults.lost_messages:
-            self.after(3.0, lambda: self._relay(row))
             return
         is_late = self.random.random() < self.faults.late_messages
         self.after(self.soon(0.01, 0.8) if is_late else self.soon(), lambda: self._arrive(row))
 
     def _relay(self, row: Row) -> None:
-        """A message that was lost is sent again."""
-        if row.waits:
-            self._send(row)
+        """Whose message may be lost is sent another one, now and then."""
+        if row.waits and row.job_id not in self.queued():
+            self._arrive(row)
+        if not row.is_over:
+            self.after(RELAY_S, lambda: self._relay(row))
 
     def _arrive(self, row: Row) -> None:
         self.queues.setdefault(row.name, deque()).append(row.job_id)
@@ -274,10 +290,6 @@ class World:
             assert tag in self._gone, f"message {tag} is settled twice"
         return held
 
-    @property
-    def _gone(self) -> set[int]:
-        return self.__dict__.setdefault("_gone_tags", set())
-
     def _do_ack(self, effect: effects.Ack) -> None:
         self._settle(effect.tag)
 
@@ -314,6 +326,7 @@ class World:
             self._say(f"run {effect.tag}", events.Unclaimed(effect.tag, False), self.soon())
             return
         if self.random.random() < self.faults.dropped_tasks:
+            self._dropped.add(effect.tag)
             return
         run = Run(effect.tag, self.rows[held.job_id or ""], effect.is_ready)
         self.runs[effect.tag] = run
@@ -532,7 +545,6 @@ class World:
 
     def stop(self) -> None:
         self._say("celery", events.StopAsked(), 0.001)
-        self.is_stopped = True
 
     def run_until_served(self, limit_s: float) -> None:
         """Until nothing waits and nothing runs, and a little longer."""
@@ -552,6 +564,3 @@ class World:
 
 def _stated(room: Room) -> dict[str, int | None]:
     return {"residents": room.residents, "memory_bytes": room.memory_bytes}
-
-
-__all__ = ["Faults", "Row", "WorkerLost", "World", "field"]
