@@ -204,6 +204,7 @@ class State:
     jobs: Mapping[int, Job] = field(default_factory=dict)  # by tag
     held: Held | None = None
     plan: Plan = field(default_factory=Plan)
+    plan_saw: tuple[object, ...] = ()  # the same again: the plan holds, see `steps.plan`
     view: View = EMPTY_VIEW
     is_looking: bool = False
     look_at: float = LONG_AGO  # no view is asked for before, unless it is needed

@@ -25,11 +25,13 @@ def decide(turn: Turn) -> None:
         judge_held(turn)
         return
     _give_up_late(turn)
-    state = turn.state
-    demands = list(demands_of(state))
-    pins = _missing_pins(state)
-    plan = policy.decide(state.setup.rules, sight_of(state, demands, pins))
-    turn.change(plan=plan)
+    state, pins = turn.state, _missing_pins(turn.state)
+    seen = _seen_by_plan(state)
+    plan = state.plan
+    if turn.now >= plan.look_at or not _is_same(seen, state.plan_saw):
+        sight = sight_of(state, list(demands_of(state)), pins)
+        plan = policy.decide(state.setup.rules, sight)
+        turn.change(plan=plan, plan_saw=seen)
     turn.wake_by(plan.look_at)
     _mark(turn, plan)
     if plan.load is not None and state.load is None:
@@ -40,6 +42,29 @@ def decide(turn: Turn) -> None:
     judge_held(turn)
     if turn.state.held is not None:
         looks.look(turn, is_needed=True)
+
+
+def _seen_by_plan(state: State) -> tuple[object, ...]:
+    """What a plan holds for until it is time to look again; every view makes a new one."""
+    return (
+        state.view,
+        state.residents,
+        state.load,
+        state.left_at,
+        state.room,
+        state.pulls.left_out,
+        state.paused_until,
+        state.pins_paused_until,
+        state.refused,
+        tuple(state.running(queue) for queue in state.residents),
+    )
+
+
+def _is_same(seen: Sequence[object], before: Sequence[object]) -> bool:
+    """Values that are replaced whenever they change need no comparing."""
+    if len(seen) != len(before) or seen[-1] != before[-1]:
+        return False
+    return all(one is other for one, other in zip(seen[:-1], before[:-1], strict=True))
 
 
 def _fresh_at(state: State, load: PlannedLoad) -> float:
@@ -114,6 +139,8 @@ def demand_of(state: State, queue: str) -> Demand | None:
     if not waiting or is_left_out or is_paused or queue in state.refused:
         return None
     is_other = queue not in state.residents
+    if not is_other or not (state.view.elsewhere or state.view.loading_elsewhere):
+        return _demand(state, queue, waiting, is_elsewhere=False)
     own = [each for each in waiting if each.pinned_target]
     is_elsewhere = is_other and queue in state.view.elsewhere
     is_loading_elsewhere = is_other and queue in state.view.loading_elsewhere

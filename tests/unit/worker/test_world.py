@@ -118,10 +118,6 @@ LOADS = {"models": st.integers(1, 5), "per_s": st.sampled_from([0.5, 2.0, 6.0])}
 def test_every_job_is_served_and_the_worker_comes_to_rest(
     world: World, models: int, per_s: float
 ) -> None:
-    calm(world, models, per_s)
-
-
-def calm(world: World, models: int, per_s: float) -> None:
     world.faults.late_messages = world.faults.double_messages = 0.1
     world.start()
     jobs_come(world, seconds=20, models=models, per_s=per_s)
@@ -135,6 +131,39 @@ def calm(world: World, models: int, per_s: float) -> None:
     assert all(world.rows[each].residency.options for each in world.queued())
     assert world.memory.overfull == 0
     assert {each.model for each in world.state.residents.values()} == set(world.memory.loaded)
+
+
+@RANDOM
+@given(world=worlds(), **LOADS)
+def test_no_residency_is_loaded_later_than_promised(
+    world: World, models: int, per_s: float
+) -> None:
+    world.watches_promises = True
+    world.start()
+    jobs_come(world, seconds=20, models=models, per_s=per_s)
+
+    world.run(21)
+    world.run_until_served(200)
+
+    assert not world.unserved()
+
+
+@RANDOM
+@given(world=worlds(), **LOADS)
+def test_a_worker_that_stops_gives_its_target_back(world: World, models: int, per_s: float) -> None:
+    world.start()
+    jobs_come(world, seconds=20, models=models, per_s=per_s)
+    world.run(world.random.uniform(0, 20))
+    served = {row.job_id for row in world.rows.values() if row.is_claimed}
+
+    world.stop()
+    world.run(world.now + 8)
+
+    assert world.state.lease is None
+    assert not world.state.jobs
+    assert not world.memory.at_work
+    late = {row.job_id for row in world.rows.values() if row.is_over} - served
+    assert len(late) <= 3 * 3, "what was handed over already"
 
 
 def trouble_comes(world: World, *, seconds: float) -> None:
@@ -183,10 +212,6 @@ def trouble_comes(world: World, *, seconds: float) -> None:
 def test_whatever_goes_wrong_every_job_is_served_in_the_end(
     world: World, models: int, per_s: float
 ) -> None:
-    rough(world, models, per_s)
-
-
-def rough(world: World, models: int, per_s: float) -> None:
     world.start()
     jobs_come(world, seconds=20, models=models, per_s=per_s)
     trouble_comes(world, seconds=25)

@@ -17,12 +17,14 @@ from foreman.core.outlook import Cost, Costs
 from foreman.core.queues import JobClass, Residency, class_queue
 from foreman.core.waiting import Waiting
 from foreman.errors import ForemanError, JobCancelled, LoadFailed, TargetCut
+from foreman.scheduling.bound import count_ahead, longest_turn, promised_by
 from foreman.scheduling.room import Room
 from foreman.worker import effects, events
 from foreman.worker.effects import Effect
 from foreman.worker.events import Event
 from foreman.worker.state import Ask, Idle, Park, Setup, Stage, State, View
 from foreman.worker.step import step
+from foreman.worker.steps.plan import demands_of
 from tests.unit.worker.memory import Memory
 
 TARGET = "gpu"
@@ -127,6 +129,9 @@ class World:
         self._is_loading = False
         self._lease_until = -math.inf
         self._told_at: dict[str, float] = {}  # the last event of each thread: it keeps its order
+        self.watches_promises = False
+        self._promises: dict[str, float] = {}  # by queue: when it is loaded at the latest
+        self._stuck_since: float | None = None
         self._dropped: set[int] = set()
         self._gone: set[int] = set()  # tags of connections that were lost
 
@@ -198,6 +203,43 @@ class World:
             assert not state.running(queue), f"{queue} is to go and has jobs"
         handed = [job for job in state.jobs.values() if job.stage is Stage.LOADING]
         assert len(handed) <= 1 or any(job.stopped_by for job in handed), "one job a load"
+
+        if self.watches_promises:
+            self._check_promises()
+            self._check_idle()
+
+    def _check_promises(self) -> None:
+        """Of all promises that could have been made, the earliest is kept."""
+        state, rules = self.state, self.state.setup.rules
+        taken = {*state.residents} | ({state.load.queue} if state.load else set())
+        for queue in taken & set(self._promises):
+            by = self._promises.pop(queue)
+            assert self.now <= by, f"{queue} is loaded {self.now - by:.1f} s late"
+        demands = {each.queue: each for each in demands_of(state) if each.queue not in taken}
+        ahead = count_ahead(demands.values(), taken)
+        turn = longest_turn(rules, [self.memory.load_s], places=self.memory.places)
+        # What the messages of a turn take, and views, is not the rules' concern.
+        turn = replace(turn, run_s=turn.run_s + 0.5)
+        self._promises = {queue: by for queue, by in self._promises.items() if queue in demands}
+        for queue, each in demands.items():
+            classes = [JobClass.INTERACTIVE] if each.interactive_at is not None else []
+            for job_class in classes or [JobClass.BATCH]:
+                by = promised_by(
+                    rules, each, job_class, now=self.now, turn=turn, ahead=ahead[queue]
+                )
+                self._promises[queue] = min(by, self._promises.get(queue, by))
+
+    def _check_idle(self) -> None:
+        """A target that could serve somebody does."""
+        state = self.state
+        lingers = any(each.lingers_since is not None for each in state.residents.values())
+        is_busy = bool(state.jobs) or state.load is not None or lingers or not state.serves
+        if is_busy or not any(demands_of(state)):
+            self._stuck_since = None
+        elif self._stuck_since is None:
+            self._stuck_since = self.now
+        else:
+            assert self.now - self._stuck_since < 1.5, "nothing runs although somebody waits"
 
     # Rows and their messages
 
