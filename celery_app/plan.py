@@ -9,16 +9,10 @@ import time
 from collections import defaultdict
 
 from celery_app.worker import Worker
-from foreman.core.drain import (
-    Action,
-    Decision,
-    Line,
-    Waiting,
-    class_to_take,
-    decide,
-)
+from foreman.core.drain import Action, Decision, Line, class_to_take, decide
 from foreman.core.outlook import Costs, line_beside, line_of
 from foreman.core.queues import JobClass, Residency, class_queue
+from foreman.core.waiting import Waiting
 from foreman.services.outlook import rules_of
 from foreman.store import swaps
 

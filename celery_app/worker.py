@@ -4,6 +4,7 @@ import threading
 from contextlib import suppress
 
 from foreman.config import Settings
+from foreman.core.lease import Lease
 from foreman.core.queues import queue_model
 from foreman.core.states import Phase
 from foreman.core.warm import Serving
@@ -20,7 +21,6 @@ from foreman.services.slots import Slots
 from foreman.services.visit import Visit
 from foreman.services.warm import LOOK_EVERY_S, Warmth
 from foreman.store import targets, upkeep
-from foreman.store.targets import Lease
 
 TEND_EVERY_S = 1.0
 CHECK_EVERY_S = 0.25

@@ -8,24 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from foreman.core.queues import JobClass, class_queue
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """What waits in one Celery queue: how long its head has waited, how much there is."""
-
-    queue: str  # the residency's model queue
-    job_class: JobClass
-    pinned_target: str | None  # no other target may run these
-    model: str
-    wait_s: float
-    count: int
-
-    @property
-    def name(self) -> str:
-        """The Celery queue that holds their messages."""
-        return class_queue(self.queue, self.job_class, self.pinned_target)
+from foreman.core.queues import JobClass
 
 
 @dataclass(frozen=True, slots=True)

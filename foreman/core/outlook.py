@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from foreman.core.drain import Line, Waiting
+from foreman.core.drain import Line
 from foreman.core.queues import JobClass
+from foreman.core.waiting import Waiting
 
 # A swap's estimate before any was measured on the target.
 PRIOR_SWAP_S = 10.0

@@ -7,7 +7,7 @@ exceeded by what they accept within one reading.
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
 
-from foreman.core.drain import Waiting
+from foreman.core.waiting import Waiting
 
 
 class _Tally:

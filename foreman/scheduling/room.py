@@ -55,7 +55,9 @@ class Room:
         size_bytes = self.size_of(queues)
         if self.memory_bytes is not None and (size_bytes or 0) > self.memory_bytes:
             return Fit.EXCEEDS
-        if any(self._is_clash(each, count, size_bytes) for each in self.clashes):
+        if _has_twice(queues) or any(
+            self._is_clash(each, count, size_bytes) for each in self.clashes
+        ):
             return Fit.CLASHES
         has_places = count <= max(self.seen_count, self.residents or 0)
         return Fit.FITS if has_places and self._has_memory(size_bytes) else Fit.UNKNOWN
@@ -145,6 +147,12 @@ class Room:
             return self
         kept = [old for old in self.clashes if not new.is_within(old.count, old.size_bytes)]
         return replace(self, clashes=(*kept, new)[-CLASHES_KEPT:])
+
+
+def _has_twice(queues: Iterable[str]) -> bool:
+    """Whether two of them are one model with other options: a target loads it once."""
+    models = [queue.partition("~")[0] for queue in queues]
+    return len(set(models)) < len(models)
 
 
 def room_of(

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from uuid import UUID
 
 from foreman.adapters.target import TargetRequest
+from foreman.core.lease import Lease
 from foreman.errors import (
     DatabaseUnavailable,
     ForemanError,
@@ -25,7 +26,6 @@ from foreman.errors import (
 from foreman.runtime import WorkerRuntime
 from foreman.services.running import Run
 from foreman.store import swaps
-from foreman.store.targets import Lease
 
 log = logging.getLogger(__name__)
 

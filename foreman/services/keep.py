@@ -5,12 +5,12 @@ import time
 from collections.abc import Mapping
 from uuid import UUID
 
+from foreman.core.lease import Lease
 from foreman.errors import DatabaseUnavailable, JobCancelled, WorkerLost
 from foreman.runtime import WorkerRuntime
 from foreman.services.run import Runner
 from foreman.services.running import Run
 from foreman.store import renewals, targets
-from foreman.store.targets import Lease
 
 log = logging.getLogger(__name__)
 

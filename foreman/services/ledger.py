@@ -7,12 +7,12 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from foreman.core.drain import Decision
+from foreman.core.lease import Lease
 from foreman.core.ledger import FifoCount
 from foreman.errors import DatabaseUnavailable
 from foreman.runtime import WorkerRuntime
 from foreman.services.swap import Swapped
 from foreman.store import runs, swaps
-from foreman.store.targets import Lease
 
 log = logging.getLogger(__name__)
 

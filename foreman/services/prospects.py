@@ -8,20 +8,12 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass
 
-from foreman.core.drain import (
-    Action,
-    Decision,
-    Line,
-    Rules,
-    Waiting,
-    decide,
-    longest_visit_s,
-    wait_bound_s,
-)
+from foreman.core.drain import Action, Decision, Line, Rules, decide, longest_visit_s, wait_bound_s
 from foreman.core.forecast import Backlog, Standing, Stay, foresee
 from foreman.core.outlook import Costs, line_beside
 from foreman.core.prospect import INFINITE, PRIOR_RUN, Prospect, QueueReport, TargetForecast
 from foreman.core.queues import JobClass, queue_model
+from foreman.core.waiting import Waiting
 from foreman.store.queue_rows import QueueFacts, TargetState
 
 Having = Callable[[str], Collection[str]]  # the targets that have a model

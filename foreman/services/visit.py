@@ -15,6 +15,7 @@ from functools import partial
 
 from foreman.core.bodies import look
 from foreman.core.drain import Decision
+from foreman.core.lease import Lease
 from foreman.core.queues import Residency, residency_of
 from foreman.core.states import Phase
 from foreman.errors import (
@@ -32,7 +33,6 @@ from foreman.services.ledger import Ledger, Loading
 from foreman.services.running import Run
 from foreman.services.swap import Swapped, bring
 from foreman.store import runs, swaps
-from foreman.store.targets import Lease
 
 log = logging.getLogger(__name__)
 

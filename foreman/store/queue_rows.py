@@ -8,9 +8,9 @@ from datetime import datetime
 from sqlalchemy import ARRAY, Connection, Double, Text, extract, func, literal, select, true
 from sqlalchemy.orm import aliased
 
-from foreman.core.drain import Waiting
 from foreman.core.outlook import Cost
 from foreman.core.prospect import RunTimes
+from foreman.core.waiting import Waiting
 from foreman.store.models import Job, ResidencyCost, Swap, Target
 from foreman.store.upkeep import waiting_queues
 

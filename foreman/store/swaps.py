@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Double, case, extract, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from foreman.core.drain import Waiting
+from foreman.core.lease import Lease
 from foreman.core.outlook import Cost
+from foreman.core.waiting import Waiting
 from foreman.store.models import ResidencyCost, Swap, Target
-from foreman.store.targets import Lease
 from foreman.store.upkeep import waiting_queues
 
 # Weight of the newest measurement in a swap's estimate.

@@ -8,16 +8,9 @@ from uuid import UUID
 from sqlalchemy import Connection, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from foreman.core.lease import Lease
 from foreman.parsing import TargetSpec
 from foreman.store.models import Target, WebProcess
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """A worker's right to drive one target, until it runs out."""
-
-    target: str
-    fence: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,9 @@ from sqlalchemy import (
     update,
 )
 
-from foreman.core.drain import Waiting
 from foreman.core.queues import JobClass, Wakeup, class_queue
 from foreman.core.states import JobState, Source
+from foreman.core.waiting import Waiting
 from foreman.errors import (
     ClientLeft,
     DeadlinePassed,

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from foreman.core.lease import Lease
 from foreman.core.states import JobState, Phase, Source
 from foreman.ids import new_id
 from foreman.parsing import TargetSpec
@@ -15,7 +16,6 @@ from foreman.store import jobs, runs, targets, upkeep
 from foreman.store.db import Database
 from foreman.store.jobs import NewJob
 from foreman.store.runs import Claim
-from foreman.store.targets import Lease
 from tests.factories import new_job
 
 P = ParamSpec("P")

@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from foreman.core.lease import Lease
 from foreman.core.outlook import Cost
 from foreman.parsing import TargetSpec
 from foreman.store import swaps, targets
-from foreman.store.targets import Lease
 from tests.integration.store.ground import LEASE_S, Store
 from tests.stack import wait_for
 

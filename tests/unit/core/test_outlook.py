@@ -2,9 +2,9 @@
 
 import pytest
 
-from foreman.core.drain import Waiting
 from foreman.core.outlook import Costs, line_beside
 from foreman.core.queues import JobClass
+from foreman.core.waiting import Waiting
 
 OLD = Waiting("model.a", JobClass.INTERACTIVE, None, "a", 90.0, 7)
 OWN = Waiting("model.a", JobClass.BATCH, "gpu2", "a", 1.0, 1)

@@ -1,8 +1,8 @@
 """Who waits, counted: what was read, and what was accepted since."""
 
-from foreman.core.drain import Waiting
 from foreman.core.queues import JobClass
 from foreman.core.room import Room
+from foreman.core.waiting import Waiting
 
 
 def waiting(queue: str, count: int = 1, *, model: str = "m") -> Waiting:

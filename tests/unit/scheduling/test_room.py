@@ -155,3 +155,10 @@ def test_what_is_learned_from_a_target_never_contradicts_it(
 @pytest.mark.parametrize("plain", [{"sizes": None}, {"clashes": "x"}, {"seen_count": None}])
 def test_values_of_an_older_version_are_forgotten(plain: dict[str, object]) -> None:
     assert room_of(plain).fit(["a", "b"]) is Fit.UNKNOWN
+
+
+def test_a_model_is_loaded_once_whatever_its_options() -> None:
+    room = Room(residents=3, memory_bytes=100, sizes={"model.a": 1, "model.a~1": 1, "model.b": 1})
+
+    assert room.fit(["model.a", "model.b"]) is Fit.FITS
+    assert room.fit(["model.a", "model.a~1"]) is Fit.CLASHES

@@ -8,12 +8,12 @@ from typing import Any, cast
 
 import pytest
 
+from foreman.core.lease import Lease
 from foreman.errors import ForemanError, JobCancelled, WorkerLost
 from foreman.runtime import WorkerRuntime
 from foreman.services import keep
 from foreman.services.run import Runner
 from foreman.store import renewals, targets
-from foreman.store.targets import Lease
 from tests.factories import JOB_ID
 from tests.stack import wait_for
 

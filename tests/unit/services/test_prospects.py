@@ -7,10 +7,11 @@ from typing import TypeVar
 
 import pytest
 
-from foreman.core.drain import Rules, Waiting, wait_bound_s
+from foreman.core.drain import Rules, wait_bound_s
 from foreman.core.outlook import Cost
 from foreman.core.prospect import Prospect, RunTimes
 from foreman.core.queues import JobClass
+from foreman.core.waiting import Waiting
 from foreman.services.prospects import prospects
 from foreman.store.queue_rows import QueueFacts, TargetState
 

@@ -7,12 +7,12 @@ from typing import Any, cast
 import pytest
 
 from foreman.core.drain import Action, Decision
+from foreman.core.lease import Lease
 from foreman.runtime import WorkerRuntime
 from foreman.services import ledger, visit
 from foreman.services.swap import Swapped
 from foreman.store.runs import Claim
 from foreman.store.swaps import SwapRecord
-from foreman.store.targets import Lease
 from tests.factories import NoDatabase
 from tests.stack import wait_for
 

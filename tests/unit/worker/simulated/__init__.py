@@ -1,0 +1,1 @@
+"""The parts of a simulated world, each built upon the one before."""
