@@ -73,10 +73,11 @@ class Proceed:
 
 @dataclass(frozen=True, slots=True)
 class StopRun:
-    """Hang up on the target; the run ends with this error."""
+    """Hang up on the target; the run ends with this error. `only_silent`: unless it has bytes."""
 
     tag: int
     error: ForemanError
+    only_silent: bool = False
 
 
 # The target
