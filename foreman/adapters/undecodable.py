@@ -26,7 +26,7 @@ def set_aside(channel: Any, message: Message, name: str, *, is_redis: bool) -> b
 
     The queue forgets the oldest of more than KEPT_MESSAGES.
     """
-    body = message.body or ""
+    body = _as_bytes(message.body)
     if len(body) > KEPT_BYTES:
         return False
     limit = None if is_redis else {"x-max-length": KEPT_MESSAGES}
@@ -50,6 +50,11 @@ def set_aside(channel: Any, message: Message, name: str, *, is_redis: bool) -> b
         with channel.conn_or_acquire() as client:
             client.ltrim(UNDECODABLE, 0, KEPT_MESSAGES - 1)
     return True
+
+
+def _as_bytes(body: Any) -> bytes:
+    """The body as it was sent: py-amqp would encode a text as the sender says that it was."""
+    return body.encode() if isinstance(body, str) else bytes(body or b"")
 
 
 def _headers(message: Message) -> dict[str, Any]:

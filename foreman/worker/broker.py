@@ -43,6 +43,7 @@ class BrokerThread:
         self._orders: queue.SimpleQueue[_Order] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="broker", daemon=True)
         self._is_stopped = threading.Event()
+        self._is_dropped = threading.Event()  # the connection, by order
         self._connection: Connection | None = None
         self._unsettled: dict[int, tuple[str, kombu.Message]] = {}
         self._pull: Pull | None = None  # what is not answered yet
@@ -63,6 +64,7 @@ class BrokerThread:
         """Drop the connection, whatever the thread waits for in it."""
         connection = self._connection
         if connection is not None:
+            self._is_dropped.set()
             threading.Thread(target=_drop, args=(connection,), daemon=True).start()
 
     def stop(self, limit_s: float) -> bool:
@@ -84,6 +86,7 @@ class BrokerThread:
             try:
                 with connect_to_drain(self._settings) as connection:
                     self._connection = connection
+                    self._is_dropped.clear()
                     self._tell(Connected(True))
                     pause_s = RETRY_S
                     self._serve(Intake(connection, self._settings, self._forget))
@@ -111,6 +114,8 @@ class BrokerThread:
                 case Idle():
                     self._pull = None
             intake.keep_alive()
+            if self._is_dropped.is_set():
+                raise ConnectionResetError("the connection was to be made anew")
 
     def _read_orders(self, intake: Intake, wait_s: float) -> bool:
         """Carry out all orders that are there, after `wait_s` at most; False: stop."""
