@@ -34,7 +34,8 @@ _Order = Ack | Requeue | SetAside | Pull | None  # None: stop
 class BrokerThread:
     """Carries out `Pull`, `Ack`, `Requeue`, `SetAside` and `Reconnect`.
 
-    Every method may be called from any thread and returns at once, but for `stop`.
+    A pull ends with its connection: after `Connected` it is to be ordered again. Every method may
+    be called from any thread and returns at once, but for `stop`.
     """
 
     def __init__(self, settings: Settings, tell: Callable[[Event], None]) -> None:
@@ -94,7 +95,7 @@ class BrokerThread:
             except Exception as exc:  # the outermost loop: whatever the broker does, go on
                 log.warning("broker connection lost", extra={"error": repr(exc)})
             finally:
-                self._connection = self._parked = None
+                self._connection = self._pull = self._parked = None
                 self._unsettled.clear()
                 self._tell(Connected(False))
             self._is_stopped.wait(pause_s)

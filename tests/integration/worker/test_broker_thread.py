@@ -344,7 +344,7 @@ def reconnected(hands: Hands) -> None:
         pass
 
 
-def test_a_parked_thread_notices_a_lost_connection_and_goes_on_with_its_wish(
+def test_a_parked_thread_notices_a_lost_connection_and_makes_another(
     behind: Hands, proxy: Proxy
 ) -> None:
     behind.pull(Park(frozenset({FIRST})))
@@ -358,10 +358,11 @@ def test_a_parked_thread_notices_a_lost_connection_and_goes_on_with_its_wish(
     assert behind.thread.unsettled(got.tag) is None
     behind.thread.obey(Ack(got.tag))  # of the old connection: it settles nothing
     job_id = behind.send(SECOND)
+    behind.pull(Park(frozenset({SECOND})))
     assert behind.message().job_id == job_id
 
 
-def test_a_connection_that_was_lost_while_nothing_was_wished_is_no_loss(
+def test_a_connection_that_was_lost_while_nothing_was_wished_is_noticed_at_the_next_wish(
     behind: Hands, proxy: Proxy
 ) -> None:
     assert isinstance(behind.ask(FIRST), Empty)
@@ -372,6 +373,8 @@ def test_a_connection_that_was_lost_while_nothing_was_wished_is_no_loss(
 
     while not isinstance(event := behind.next(30), Message):
         assert isinstance(event, Connected)
+        if event.is_connected:
+            behind.pull(Ask((FIRST,), settles=False))
     assert event.job_id == job_id
 
 
@@ -392,7 +395,7 @@ def test_it_makes_another_connection_when_it_is_told_to(hands: Hands, wish: Park
     assert again.job_id == got.job_id
 
 
-def test_while_the_broker_is_away_it_tries_again_and_what_it_was_told_last_holds(
+def test_while_the_broker_is_away_it_tries_again_and_then_obeys_the_newest_wish(
     behind: Hands, proxy: Proxy
 ) -> None:
     proxy.refuse(True)
