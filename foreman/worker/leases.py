@@ -58,8 +58,7 @@ class TargetLease:
 
     def release_held(self) -> None:
         """Give back what is held, at the end of the process."""
-        if self._lease is not None:
-            self._lane.put(partial(self._release, self._lease))
+        self._lane.put(self._release_held)
 
     def renew(self) -> None:
         """Renew the lease that is held."""
@@ -109,6 +108,10 @@ class TargetLease:
                 worker=self._runtime.worker,
                 lease_s=self._runtime.settings.lease_s,
             )
+
+    def _release_held(self) -> None:
+        if self._lease is not None:
+            self._release(self._lease)
 
     def _release(self, lease: Lease) -> None:
         if self._lease == lease:
