@@ -180,6 +180,15 @@ def shutdown(state: Any, **options: Any) -> None:
     _celery.shutdown(state, **options)
 
 
+@control.control_command(name="disable_events", help="Stop sending task events.")
+def disable_events(state: Any) -> Answer:
+    """As Celery's own, which does nothing in a worker that was started with all events (-E)."""
+    dispatcher = state.consumer.event_dispatcher
+    if dispatcher is not None and not dispatcher.groups:
+        dispatcher.groups.update({"worker", "task"})
+    return _answer(_celery.disable_events(state))
+
+
 @control.inspect_command(name="active_queues")
 def active_queues(state: Any) -> list[dict[str, Any]]:
     """The queues of Celery's consumer, and the model queues that are served now (for Flower)."""

@@ -17,9 +17,9 @@ log = logging.getLogger(__name__)
 
 
 def register(app: Celery) -> None:
-    """Add foreman's task to an application."""
+    """Add foreman's task to an application, and to no other one of this process."""
 
-    @app.task(name=RUN_JOB, bind=True)
+    @app.task(name=RUN_JOB, bind=True, shared=False, lazy=False)
     def generate(task: "Task[Any, Any]", job_id: str) -> None:
         worker, delivery = process.current(), task.request.get(DELIVERY)
         if isinstance(delivery, Delivery):

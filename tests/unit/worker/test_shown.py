@@ -33,7 +33,10 @@ def waiting(queue: str, count: int, job_class: JobClass = JobClass.INTERACTIVE) 
 
 
 def busy() -> State:
-    residents = {f"model.{name}": Resident(f"model.{name}", name, 10.0) for name in MODELS}
+    residents = {
+        f"model.{name}": Resident(f"model.{name}", name, load_s=1.0, visit_at=10.0)
+        for name in MODELS
+    }
     jobs = {
         number: Job(number, f"job {number}", f"model.{name}", Stage.RUNNING, 11.0)
         for number, name in enumerate(MODELS)
