@@ -38,8 +38,10 @@ from foreman.worker.task_message import Delivery, handed, job_id_of
 log = logging.getLogger(__name__)
 
 CHECK_EVERY_S = 0.25
-# At the end of the process, for each thread; what hangs is a daemon and ends all the same.
+# At the end of the process, for each thread: what hangs is a daemon and ends all the same. Those
+# whose work nobody needs any more are given less.
 STOP_LIMIT_S = 2.0
+SHORT_LIMIT_S = 0.2
 PERIODIC_STOP_LIMIT_S = 0.5
 
 Tell = Callable[[Event], None]
@@ -131,7 +133,7 @@ class Worker:
         self._lease.release_held()
         self._told.stop(STOP_LIMIT_S)
         for lane in (self._looks, self._loads, self._lists, self._probes):
-            lane.stop(0.0)
+            lane.stop(SHORT_LIMIT_S)
         self._tasks.stop(PERIODIC_STOP_LIMIT_S)
         self.runtime.close()
 
