@@ -9,10 +9,10 @@ periodic   leases of the target and of the runs, limits of runs, lists of all ta
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from kombu import Message
 
@@ -28,9 +28,9 @@ from foreman.worker import effects, reach
 from foreman.worker.broker import BrokerThread
 from foreman.worker.events import Event, StopAsked, Unclaimed
 from foreman.worker.lane import Lane
-from foreman.worker.leases import Recall, RunLeases, TargetLease
 from foreman.worker.live import LiveRuns
 from foreman.worker.loop import Loop, Step
+from foreman.worker.renewing import RunLeases, TargetLease
 from foreman.worker.runner import Runner
 from foreman.worker.state import Setup, State
 from foreman.worker.task_message import Delivery, handed, job_id_of
@@ -38,6 +38,7 @@ from foreman.worker.task_message import Delivery, handed, job_id_of
 log = logging.getLogger(__name__)
 
 CHECK_EVERY_S = 0.25
+FLUSH_EVERY_S = 1.0
 # At the end of the process, for each thread: what hangs is a daemon and ends all the same. Those
 # whose work nobody needs any more are given less.
 STOP_LIMIT_S = 2.0
@@ -47,35 +48,24 @@ PERIODIC_STOP_LIMIT_S = 0.5
 Tell = Callable[[Event], None]
 
 
-class TargetHands(Protocol):
-    """What asks the target; each call may take as long as its own limits say."""
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """What asks the target and the database, by effect; each returns what it has to report.
 
-    def load_model(self, effect: effects.LoadModel) -> None: ...
-    def observe(self, effect: effects.Observe) -> None: ...
-    def keep_loaded(self, effect: effects.KeepLoaded) -> None: ...
-    def probe(self, effect: effects.Probe) -> None: ...
+    Each call may take as long as its own limits say. `flush` is periodic.
+    """
 
-
-class DatabaseHands(Protocol):
-    """What reads the database and writes to it."""
-
-    def look(self, effect: effects.Look) -> None: ...
-    def tell_loading(self, effect: effects.TellLoading) -> None: ...
-    def tell_residents(self, effect: effects.TellResidents) -> None: ...
-    def record_load(self, effect: effects.RecordLoad) -> None: ...
-    def save_room(self, effect: effects.SaveRoom) -> None: ...
-    def tell_health(self, effect: effects.TellHealth) -> None: ...
+    carry_out: Mapping[type, Callable[[Any], Event | None]]
+    flush: Callable[[], object]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Parts:
-    """What a worker decides by, and who asks its target and its database."""
+    """What a worker decides by, and its hands."""
 
     step: Step
     rules: VisitRules
-    recall: Recall
-    target_hands: Callable[[WorkerRuntime, Tell], TargetHands]
-    database_hands: Callable[[WorkerRuntime, Tell], DatabaseHands]
+    hands: Callable[[WorkerRuntime], Hands]
 
 
 class Worker:
@@ -93,11 +83,15 @@ class Worker:
         self.runner = Runner(self.runtime, self.live, self.tell, self._reach.lose)
         self._told, self._looks = Lane("told"), Lane("looks")
         self._loads, self._lists, self._probes = Lane("loads"), Lane("observations"), Lane("probes")
-        self._lease = TargetLease(self.runtime, self._told, self.tell, parts.recall)
+        self._hands = parts.hands(self.runtime)
+        carry_out = self._hands.carry_out
+        self._lease = TargetLease(
+            self.runtime, self.tell, carry_out[effects.Acquire], carry_out[effects.Release]
+        )
         self._give_up = give_up
         self._hand_over: Callable[[Message], object] | None = None
         setup = _setup(settings, parts.rules)
-        handlers = dict(self._handlers(parts))
+        handlers = dict(self._handlers())
         self._loop = Loop(State(setup, time.monotonic()), parts.step, handlers)
         self._tasks = PeriodicTasks()
 
@@ -130,7 +124,7 @@ class Worker:
         self.stop()
         self._loop.stop(STOP_LIMIT_S)
         self.broker.stop(STOP_LIMIT_S)
-        self._lease.release_held()
+        self._told.put(self._lease.release_held)
         self._told.stop(STOP_LIMIT_S)
         for lane in (self._looks, self._loads, self._lists, self._probes):
             lane.stop(SHORT_LIMIT_S)
@@ -146,6 +140,7 @@ class Worker:
         # lease, and a silent database may not keep a run from its limit.
         start, runs = self._tasks.start, RunLeases(self.runtime, self.live)
         start("lease", self._lease.every_s, self._lease.renew)
+        start("what is untold", FLUSH_EVERY_S, self._hands.flush)
         start("leases of runs", runs.every_s, runs.renew)
         limit_s = self.runtime.settings.job_timeout_s
         start("limits of runs", CHECK_EVERY_S, partial(self.live.check_times, limit_s))
@@ -156,29 +151,46 @@ class Worker:
         lease = self.state.lease
         return lease.target if lease else None
 
-    def _handlers(self, parts: Parts) -> Iterator[tuple[type, Callable[[Any], object]]]:
-        target = parts.target_hands(self.runtime, self.tell)
-        database = parts.database_hands(self.runtime, self.tell)
+    def _handlers(self) -> Iterator[tuple[type, Callable[[Any], object]]]:
         for order in (effects.Pull, effects.Ack, effects.Requeue, effects.SetAside):
             yield order, self.broker.obey
         yield effects.Reconnect, self.broker.reconnect
         yield effects.StartRun, self._start_run
         yield effects.Proceed, lambda effect: self.live.proceed(effect.tag, effect.error)
         yield effects.StopRun, self._stop_run
-        yield effects.LoadModel, _on(self._loads, target.load_model)
-        yield effects.Observe, _on(self._lists, target.observe)
-        yield effects.KeepLoaded, _on(self._probes, target.keep_loaded)
-        yield effects.Probe, _on(self._probes, target.probe)
-        yield effects.Acquire, self._lease.acquire
-        yield effects.Release, self._lease.release
-        yield effects.Look, _on(self._looks, database.look)
-        yield effects.TellLoading, _on(self._told, database.tell_loading)
-        yield effects.TellResidents, _on(self._told, database.tell_residents)
-        yield effects.RecordLoad, _on(self._told, database.record_load)
-        yield effects.SaveRoom, _on(self._told, database.save_room)
-        yield effects.TellHealth, _on(self._told, database.tell_health)
+        yield effects.Acquire, self._on(self._told, self._lease.acquire)
+        yield effects.Release, self._on(self._told, self._lease.release)
+        for lane, kinds in self._lanes_of_hands():
+            for kind in kinds:
+                yield kind, self._on(lane, self._hands.carry_out[kind])
         yield effects.GiveUp, lambda effect: self._give_up()
         yield effects.Log, _write_log
+
+    def _lanes_of_hands(self) -> Iterator[tuple[Lane, tuple[type, ...]]]:
+        yield self._loads, (effects.LoadModel,)
+        yield self._lists, (effects.Observe,)
+        yield self._probes, (effects.KeepLoaded, effects.Probe)
+        yield self._looks, (effects.Look,)
+        yield (
+            self._told,
+            (
+                effects.TellLoading,
+                effects.TellResidents,
+                effects.RecordLoad,
+                effects.SaveRoom,
+                effects.TellHealth,
+            ),
+        )
+
+    def _on(self, lane: Lane, carry_out: Callable[[Any], Event | None]) -> Callable[[Any], object]:
+        """Carry effects out on a lane, and tell what is reported."""
+
+        def report(effect: Any) -> None:
+            event = carry_out(effect)
+            if event is not None:
+                self.tell(event)
+
+        return lambda effect: lane.put(partial(report, effect))
 
     def _start_run(self, effect: effects.StartRun) -> None:
         """Hand a message to Celery: its pool's thread runs it, in this one nothing waits."""
@@ -208,11 +220,6 @@ def _setup(settings: Settings, rules: VisitRules) -> Setup:
         pinned=frozenset(settings.pinned),
         keep_embeddings_s=settings.keep_embeddings_s,
     )
-
-
-def _on(lane: Lane, carry_out: Callable[[Any], object]) -> Callable[[Any], object]:
-    """Carry effects out on a lane."""
-    return lambda effect: lane.put(partial(carry_out, effect))
 
 
 def _write_log(effect: effects.Log) -> None:

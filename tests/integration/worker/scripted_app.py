@@ -5,6 +5,8 @@ too long. Nothing is loaded: the target does that when it is asked.
 """
 
 import os
+import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -16,10 +18,12 @@ from foreman import logs
 from foreman.adapters.broker import make_celery
 from foreman.config import from_env
 from foreman.errors import JobCancelled, ShuttingDown, WorkerLost
+from foreman.runtime import WorkerRuntime
 from foreman.scheduling.room import Room
 from foreman.scheduling.values import VisitRules
+from foreman.store import targets
 from foreman.worker import effects
-from foreman.worker.assembly import Parts
+from foreman.worker.assembly import Hands, Parts
 from foreman.worker.events import (
     CancelAsked,
     Claimed,
@@ -113,13 +117,27 @@ def _changed(state: State, event: Event) -> State:
     return state
 
 
-class NoHands:
-    """Nothing is loaded, and nothing is told."""
+def hands(runtime: WorkerRuntime) -> Hands:
+    """A target's lease alone: nothing is loaded, and nothing is told."""
 
-    def __init__(self, *_: object) -> None: ...
+    def acquire(effect: effects.Acquire) -> Leased | NotLeased:
+        began_at = time.monotonic()
+        with runtime.database.statement() as connection:
+            lease = targets.acquire_lease(
+                connection,
+                list(runtime.targets),
+                worker=runtime.worker,
+                lease_s=runtime.settings.lease_s,
+            )
+        return Leased(lease, began_at, (), Room()) if lease else NotLeased()
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        return lambda effect: None
+    def release(effect: effects.Release) -> None:
+        with runtime.database.statement() as connection:
+            targets.release_lease(connection, effect.lease)
+
+    carry_out: dict[type, Callable[[Any], Event | None]] = defaultdict(lambda: lambda effect: None)
+    carry_out |= {effects.Acquire: acquire, effects.Release: release}
+    return Hands(carry_out, flush=lambda: None)
 
 
 _settings = from_env(os.environ)
@@ -131,15 +149,6 @@ def configure_logs(**options: Any) -> None:
 
 
 app = make_celery(_settings, has_confirms=False)
-process.plan(
-    _settings,
-    Parts(
-        step=step,
-        rules=VisitRules(),
-        recall=lambda connection, target: ((), Room()),
-        target_hands=NoHands,
-        database_hands=NoHands,
-    ),
-)
+process.plan(_settings, Parts(step, VisitRules(), hands))
 app.steps["consumer"].update({events.GatherEvents, bootstep.WorkerStep})
 generate.register(app)

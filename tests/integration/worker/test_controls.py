@@ -105,7 +105,7 @@ def test_a_pause_outlives_a_lost_connection_to_the_broker(
 def cut(server: ValkeyServer | RabbitServer) -> None:
     """End all connections of the broker."""
     if isinstance(server, RabbitServer):
-        server.ctl("close_all_connections", "a test")
+        server.ctl("close_all_connections", "--global", "a test")
     else:
         assert server.ask("CLIENT KILL TYPE normal SKIPME yes").startswith(":")
         assert server.ask("CLIENT KILL TYPE pubsub").startswith(":")

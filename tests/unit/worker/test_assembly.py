@@ -1,11 +1,10 @@
 """A worker whose servers are all away: who carries out which effect."""
 
 import queue
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from functools import partial
-from types import SimpleNamespace
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
 
@@ -14,10 +13,11 @@ from foreman.core.lease import Lease
 from foreman.core.queues import Residency
 from foreman.embedded.probe import free_port
 from foreman.errors import JobCancelled
+from foreman.runtime import WorkerRuntime
 from foreman.scheduling.room import Room
 from foreman.scheduling.values import VisitRules
 from foreman.worker import effects
-from foreman.worker.assembly import Parts, Tell, Worker
+from foreman.worker.assembly import Hands, Parts, Worker
 from foreman.worker.effects import Effect
 from foreman.worker.events import Event, NotLeased, StopAsked, Unclaimed
 from foreman.worker.state import Idle, State
@@ -53,8 +53,9 @@ ALL: list[Effect] = [
     effects.Log(30, "said", {"fact": 1}),
 ]
 HANDS = {
-    "load_model", "observe", "keep_loaded", "probe", "look", "tell_loading", "tell_residents",
-    "record_load", "save_room", "tell_health",
+    effects.LoadModel, effects.Observe, effects.KeepLoaded, effects.Probe, effects.Look,
+    effects.TellLoading, effects.TellResidents, effects.RecordLoad, effects.SaveRoom,
+    effects.TellHealth, effects.Acquire, effects.Release,
 }  # fmt: skip
 
 
@@ -64,18 +65,20 @@ class Ground:
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.given_up: list[bool] = []
-        self.calls: queue.Queue[str] = queue.Queue()
+        self.calls: queue.Queue[type] = queue.Queue()
+        self.has_flushed = threading.Event()
 
     def step(self, state: State, event: Event, now: float) -> tuple[State, Iterable[Effect]]:
         is_first = isinstance(event, StopAsked) and event not in self.events
         self.events.append(event)
         return replace(state, now=now), ALL if is_first else []
 
-    def hands(self, runtime: object, tell: Tell) -> Any:
-        return SimpleNamespace(**{name: partial(self.note, name) for name in HANDS})
+    def hands(self, runtime: WorkerRuntime) -> Hands:
+        return Hands(dict.fromkeys(HANDS, self.carry_out), flush=self.has_flushed.set)
 
-    def note(self, name: str, effect: Effect) -> None:
-        self.calls.put(name)
+    def carry_out(self, effect: Effect) -> Event | None:
+        self.calls.put(type(effect))
+        return NotLeased() if isinstance(effect, effects.Acquire) else None
 
 
 @pytest.fixture
@@ -92,13 +95,7 @@ def worker(ground: Ground) -> Iterator[Worker]:
             "FOREMAN_TARGETS": f"gpu=http://127.0.0.1:{free_port()}?slots=3",
         }
     )
-    parts = Parts(
-        step=ground.step,
-        rules=VisitRules(),
-        recall=lambda connection, target: ((), Room()),
-        target_hands=ground.hands,
-        database_hands=ground.hands,
-    )
+    parts = Parts(ground.step, VisitRules(), ground.hands)
     made = Worker(settings, "host", parts, lambda: ground.given_up.append(True))
     yield made
     made.close()
@@ -114,9 +111,9 @@ def test_every_effect_is_carried_out_by_somebody(
 
     wait_for(lambda: ground.given_up)
     assert {ground.calls.get(timeout=10) for _ in HANDS} == HANDS
-    # There is no such message, and no database.
-    wait_for(lambda: Unclaimed(7, is_looked_at=False) in ground.events)
-    wait_for(lambda: NotLeased() in ground.events, 30)
+    wait_for(lambda: NotLeased() in ground.events)
+    wait_for(lambda: Unclaimed(7, is_looked_at=False) in ground.events)  # there is no such message
+    assert ground.has_flushed.wait(10)
     failed = [record for record in caplog.records if record.message == "effect failed"]
     assert failed == []
     assert [vars(each)["fact"] for each in caplog.records if each.message == "said"] == [1]

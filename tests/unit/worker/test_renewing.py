@@ -1,6 +1,7 @@
-"""A worker's leases: taken with what is known of the target, renewed, lost, given back."""
+"""A worker's leases: renewed, lost, given back."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -15,13 +16,11 @@ from foreman.scheduling.room import Room
 from foreman.store import renewals, targets
 from foreman.worker.effects import Acquire, Release
 from foreman.worker.events import Event, Leased, LeaseLost, NotLeased, Renewed
-from foreman.worker.lane import Lane
-from foreman.worker.leases import SKIPPED_AGAIN_S, Recalled, RunLeases, TargetLease
 from foreman.worker.live import LiveRuns
+from foreman.worker.renewing import SKIPPED_AGAIN_S, RunLeases, TargetLease
 from tests.factories import JOB_ID
 
 LEASE = Lease("gpu", 1)
-RESIDENTS = (("model.a", "a"),)
 
 
 class Database:
@@ -42,33 +41,21 @@ class Database:
 
 
 class Ground:
-    """A target's lease over rows that are scripted."""
+    """A target's lease over a row that is scripted."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.database = Database()
-        self.free: Lease | None = LEASE
+        self.acquired: Leased | NotLeased = Leased(LEASE, 1.0, (), Room())
         self.is_held = True
-        self.fails_to_recall = False
         self.released: list[Lease] = []
         self.told: list[Event] = []
-        monkeypatch.setattr(targets, "acquire_lease", lambda *_, **__: self.free)
         monkeypatch.setattr(targets, "renew_lease", lambda *_, **__: self.is_held)
-        monkeypatch.setattr(targets, "release_lease", lambda _, lease: self.released.append(lease))
-        self.lane = Lane("told")
-        self.lane.start()
-        self.lease = TargetLease(runtime(self.database), self.lane, self.told.append, self._recall)
-
-    def _recall(self, connection: Any, target: str) -> Recalled:
-        assert target == "gpu"
-        if self.fails_to_recall:
-            raise DatabaseUnavailable("away again")
-        return RESIDENTS, Room()
-
-    def finish(self) -> None:
-        """All that was put on the lane is done."""
-        is_done = threading.Event()
-        self.lane.put(is_done.set)
-        assert is_done.wait(10)
+        self.lease = TargetLease(
+            runtime(self.database),
+            self.told.append,
+            lambda effect: self.acquired,
+            lambda effect: self.released.append(effect.lease),
+        )
 
 
 def runtime(database: Database) -> WorkerRuntime:
@@ -80,54 +67,22 @@ def runtime(database: Database) -> WorkerRuntime:
 
 
 @pytest.fixture
-def ground(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ground]:
-    made = Ground(monkeypatch)
-    yield made
-    assert made.lane.stop(10)
-
-
-def acquired(ground: Ground) -> Leased:
-    ground.lease.acquire(Acquire())
-    ground.finish()
-    event = ground.told.pop()
-    assert isinstance(event, Leased)
-    return event
-
-
-def test_a_free_target_is_leased_with_what_is_known_of_it(ground: Ground) -> None:
-    event = acquired(ground)
-
-    assert (event.lease, event.residents, event.room) == (LEASE, RESIDENTS, Room())
-    assert ground.lease.every_s == 5.0
-
-
-def test_no_target_is_leased_while_none_is_free_or_the_database_is_away(ground: Ground) -> None:
-    ground.free = None
-    ground.lease.acquire(Acquire())
-    ground.finish()
-    assert ground.told == [NotLeased()]
-
-
-def test_a_target_of_which_nothing_can_be_read_is_given_back(ground: Ground) -> None:
-    ground.fails_to_recall = True
-    ground.lease.acquire(Acquire())
-    ground.finish()
-
-    assert (ground.told, ground.released) == ([NotLeased()], [LEASE])
-    ground.lease.renew()
-    assert ground.told == [NotLeased()]
+def ground(monkeypatch: pytest.MonkeyPatch) -> Ground:
+    return Ground(monkeypatch)
 
 
 def test_a_lease_is_renewed_until_somebody_else_has_it(ground: Ground) -> None:
     ground.lease.renew()
     assert ground.told == []
 
-    began_at = acquired(ground).began_at
+    assert ground.lease.acquire(Acquire()) == ground.acquired
+    began_at = time.monotonic()
     ground.lease.renew()
     renewed = ground.told.pop()
     assert isinstance(renewed, Renewed)
     assert renewed.lease == LEASE
     assert renewed.began_at >= began_at
+    assert ground.lease.every_s == 5.0
 
     ground.database.is_away = True
     ground.lease.renew()
@@ -140,19 +95,31 @@ def test_a_lease_is_renewed_until_somebody_else_has_it(ground: Ground) -> None:
     assert ground.told == [LeaseLost(LEASE)]
 
 
-def test_a_lease_that_is_given_back_is_not_renewed(ground: Ground) -> None:
-    acquired(ground)
+def test_nothing_is_renewed_that_was_not_leased_or_is_given_back(ground: Ground) -> None:
+    leased, ground.acquired = ground.acquired, NotLeased()
+    assert ground.lease.acquire(Acquire()) == NotLeased()
+    ground.lease.renew()
+    ground.lease.release_held()
+
+    ground.acquired = leased
+    ground.lease.acquire(Acquire())
     ground.lease.release(Release(LEASE))
     ground.lease.release_held()
-    ground.finish()
-
     ground.lease.renew()
 
-    assert (ground.told, set(ground.released)) == ([], {LEASE})
+    assert (ground.told, ground.released) == ([], [LEASE])
+
+
+def test_what_is_held_at_the_end_is_given_back(ground: Ground) -> None:
+    ground.lease.acquire(Acquire())
+    ground.lease.release(Release(Lease("gpu", 0)))  # an older one
+    ground.lease.release_held()
+
+    assert ground.released == [Lease("gpu", 0), LEASE]
 
 
 def test_a_renewal_that_comes_through_late_is_told_with_its_beginning(ground: Ground) -> None:
-    acquired(ground)
+    ground.lease.acquire(Acquire())
     ground.database.is_silent = True
     renewing = threading.Thread(target=ground.lease.renew)
     renewing.start()

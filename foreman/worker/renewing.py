@@ -7,18 +7,14 @@ the target's. That a lease has run out is seen by the worker's thread, which wai
 import logging
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any
 from uuid import UUID
 
 from foreman.core.lease import Lease
 from foreman.errors import DatabaseUnavailable, JobCancelled, WorkerLost
 from foreman.runtime import WorkerRuntime
-from foreman.scheduling.room import Room
 from foreman.store import renewals, targets
 from foreman.worker.effects import Acquire, Release
-from foreman.worker.events import Event, Leased, LeaseLost, NotLeased, Renewed
-from foreman.worker.lane import Lane
+from foreman.worker.events import Event, Leased, LeaseLost, Renewed
 from foreman.worker.live import LiveRun, LiveRuns
 
 log = logging.getLogger(__name__)
@@ -28,21 +24,22 @@ RENEWALS_PER_LEASE = 3
 # A skipped run's lease may have run out when its row is free again: be there before the reaper.
 SKIPPED_AGAIN_S = 0.25
 
-# What the rows of a target say: its residents as (queue, model), and what was learned of its room.
-Recalled = tuple[tuple[tuple[str, str], ...], Room]
-Recall = Callable[[Any, str], Recalled]  # of a connection to the database, and the target's name
-
 
 class TargetLease:
-    """Carries out `Acquire` and `Release`, on the lane of what is told; `renew` is periodic."""
+    """Which lease is held, and renews it. `renew` is periodic; the others are one thread's."""
 
     def __init__(
-        self, runtime: WorkerRuntime, lane: Lane, tell: Callable[[Event], None], recall: Recall
+        self,
+        runtime: WorkerRuntime,
+        tell: Callable[[Event], None],
+        acquire: Callable[[Acquire], Event | None],
+        release: Callable[[Release], object],
     ) -> None:
+        """`acquire` and `release` ask the database, and report whatever it says."""
         self._runtime = runtime
-        self._lane = lane
         self._tell = tell
-        self._recall = recall
+        self._acquire = acquire
+        self._release = release
         self._lease: Lease | None = None
 
     @property
@@ -50,15 +47,21 @@ class TargetLease:
         """How often `renew` is to be called."""
         return self._runtime.settings.lease_s / RENEWALS_PER_LEASE
 
-    def acquire(self, effect: Acquire) -> None:
-        self._lane.put(self._acquire)
+    def acquire(self, effect: Acquire) -> Event | None:
+        event = self._acquire(effect)
+        if isinstance(event, Leased):
+            self._lease = event.lease
+        return event
 
     def release(self, effect: Release) -> None:
-        self._lane.put(partial(self._release, effect.lease))
+        if self._lease == effect.lease:
+            self._lease = None
+        self._release(effect)
 
     def release_held(self) -> None:
         """Give back what is held, at the end of the process."""
-        self._lane.put(self._release_held)
+        if self._lease is not None:
+            self.release(Release(self._lease))
 
     def renew(self) -> None:
         """Renew the lease that is held."""
@@ -79,48 +82,6 @@ class TargetLease:
         elif self._lease is lease:
             self._lease = None
             self._tell(LeaseLost(lease))
-
-    def _acquire(self) -> None:
-        began_at = time.monotonic()
-        lease: Lease | None = None
-        try:
-            lease = self._take()
-            if lease is not None:
-                with self._runtime.database.statement() as connection:
-                    residents, room = self._recall(connection, lease.target)
-        except DatabaseUnavailable as error:
-            log.warning("no target leased", extra={"error": str(error)})
-            if lease is not None:
-                self._release(lease)  # nobody knows what it has loaded: it is taken anew
-            lease = None
-        if lease is None:
-            self._tell(NotLeased())
-            return
-        log.info("target leased", extra={"target": lease.target})
-        self._lease = lease
-        self._tell(Leased(lease, began_at, residents, room))
-
-    def _take(self) -> Lease | None:
-        with self._runtime.database.statement() as connection:
-            return targets.acquire_lease(
-                connection,
-                list(self._runtime.targets),
-                worker=self._runtime.worker,
-                lease_s=self._runtime.settings.lease_s,
-            )
-
-    def _release_held(self) -> None:
-        if self._lease is not None:
-            self._release(self._lease)
-
-    def _release(self, lease: Lease) -> None:
-        if self._lease == lease:
-            self._lease = None
-        try:
-            with self._runtime.database.statement() as connection:
-                targets.release_lease(connection, lease)
-        except DatabaseUnavailable as error:
-            log.warning("lease not released", extra={"error": str(error)})
 
 
 class RunLeases:
