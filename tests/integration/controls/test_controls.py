@@ -15,7 +15,7 @@ from foreman.config import from_env
 from foreman.ids import new_id
 from foreman.simulation.process import SimulationProcess
 from tests.client import Background, chat, hold, stream
-from tests.integration.worker.conftest import QUEUES, ScriptedStack
+from tests.integration.controls.conftest import QUEUES, ScriptedStack
 from tests.servers import RabbitServer, ValkeyServer
 from tests.stack import wait_for
 
@@ -299,8 +299,10 @@ def test_a_job_queue_that_q_names_is_served_by_foreman_itself_and_shutdown_gives
     stack: ScriptedStack, ollama: SimulationProcess
 ) -> None:
     stack.processes["worker1"].stop()
+    stack.wait_for_targets(0)
     stack.start_worker("worker1", "-Q", f"foreman.default,{FIRST}")
-    wait_for(lambda: stack.post("/api/chat", chat(**SHORT)).status == 200, 60)
+    stack.wait_for_targets(1)
+    assert stack.post("/api/chat", chat(**SHORT)).status == 200
     assert stack.has_logged("queue is served by foreman itself")
     assert queues(stack).count(FIRST) == 1
 

@@ -18,7 +18,7 @@ QUEUES = "model.chain-a%3Alatest,model.chain-a%3Alatest~batch,model.chain-b%3Ala
 class ScriptedStack(Stack):
     """Its workers are those of `scripted_app`."""
 
-    app = "tests.integration.worker.scripted_app"
+    app = "tests.integration.controls.scripted_app"
 
     def start_worker(self, name: str, *more: str) -> Process:
         options = ["-P", "threads", "-E", "--without-gossip", "--without-mingle", *more]
