@@ -112,7 +112,7 @@ class Jobs:
 
     def cancel_job(self, job_id: str) -> Response:
         wanted = known_id(job_id)
-        cancel_asked(self._runtime, wanted)
+        cancel_asked(self._runtime.database, wanted, self._runtime.publisher.cancel)
         return shown_response(job_object(self._find(wanted)), 202)
 
     def retry_job(self, job_id: str) -> Response:

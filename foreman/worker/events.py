@@ -104,7 +104,7 @@ class Empty:
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """The broker's thread has a connection, and nothing of an older one is unsettled."""
+    """The broker's thread has a connection: of an older one nothing is unsettled, or asked for."""
 
     is_connected: bool
 

@@ -1,0 +1,205 @@
+"""The broker's thread: it does what the worker's thread last wished, and settles messages.
+
+Nothing else of the worker waits for the broker. A message itself never leaves here but for Celery;
+its tag does, a number that no other message of this process has.
+"""
+
+import itertools
+import logging
+import queue
+import threading
+from collections.abc import Callable
+
+import kombu
+from kombu import Connection
+
+from foreman.adapters.broker import connect_to_drain
+from foreman.adapters.intake import BEAT_S, Intake
+from foreman.config import Settings
+from foreman.worker.effects import Ack, Pull, Reconnect, Requeue, SetAside
+from foreman.worker.events import Connected, Empty, Event, Message
+from foreman.worker.state import Ask, Idle, Park
+from foreman.worker.task_message import job_id_of
+
+log = logging.getLogger(__name__)
+
+RETRY_S, RETRY_LIMIT_S = 0.5, 5.0
+# Of a message that is not kept, in the log.
+SHOWN_CHARACTERS = 500
+
+_tags = itertools.count(1)
+_Order = Ack | Requeue | SetAside | Pull | None  # None: stop
+
+
+class BrokerThread:
+    """Carries out `Pull`, `Ack`, `Requeue`, `SetAside` and `Reconnect`.
+
+    A pull ends with its connection: after `Connected` it is to be ordered again. Every method may
+    be called from any thread and returns at once, but for `stop`.
+    """
+
+    def __init__(self, settings: Settings, tell: Callable[[Event], None]) -> None:
+        self._settings = settings
+        self._tell = tell
+        self._orders: queue.SimpleQueue[_Order] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="broker", daemon=True)
+        self._is_stopped = threading.Event()
+        self._is_dropped = threading.Event()  # the connection, by order
+        self._connection: Connection | None = None
+        self._unsettled: dict[int, tuple[str, kombu.Message]] = {}
+        self._pull: Pull | None = None  # what is not answered yet
+        self._parked: Pull | None = None
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def obey(self, order: Ack | Requeue | SetAside | Pull) -> None:
+        """Orders are carried out as they come; of several pulls only the newest one is."""
+        self._orders.put(order)
+
+    def unsettled(self, tag: int) -> tuple[str, kombu.Message] | None:
+        """A message and the queue that it came from; None: it has gone back meanwhile."""
+        return self._unsettled.get(tag)
+
+    def reconnect(self, effect: Reconnect) -> None:
+        """Drop the connection, whatever the thread waits for in it."""
+        connection = self._connection
+        if connection is not None:
+            self._is_dropped.set()
+            threading.Thread(target=_drop, args=(connection,), daemon=True).start()
+
+    def stop(self, limit_s: float) -> bool:
+        """Carry out what was ordered, close the connection, end; False: it takes too long."""
+        self._orders.put(None)
+        self._is_stopped.set()
+        if self._thread.ident is None:  # it was never started
+            return True
+        self._thread.join(limit_s)
+        if self._thread.is_alive():
+            log.warning("broker's thread did not stop in time")
+        return not self._thread.is_alive()
+
+    # The thread
+
+    def _run(self) -> None:
+        pause_s = RETRY_S
+        while not self._is_stopped.is_set():
+            try:
+                with connect_to_drain(self._settings) as connection:
+                    self._connection = connection
+                    self._is_dropped.clear()
+                    self._tell(Connected(True))
+                    pause_s = RETRY_S
+                    self._serve(Intake(connection, self._settings, self._forget))
+                    return
+            except Exception as exc:  # the outermost loop: whatever the broker does, go on
+                log.warning("broker connection lost", extra={"error": repr(exc)})
+            finally:
+                self._connection = self._pull = self._parked = None
+                self._unsettled.clear()
+                self._tell(Connected(False))
+            self._is_stopped.wait(pause_s)
+            pause_s = min(2 * pause_s, RETRY_LIMIT_S)
+
+    def _serve(self, intake: Intake) -> None:
+        """Obey until the order to stop."""
+        while self._read_orders(intake, 0.0 if self._pull or self._parked else BEAT_S):
+            pull = self._pull
+            if self._parked and pull is not self._parked:
+                self._release(intake, pull)
+            match pull.wish if pull else None:
+                case Ask():
+                    self._ask(intake)
+                case Park():
+                    self._listen(intake)
+                case Idle():
+                    self._pull = None
+            intake.keep_alive()
+            if self._is_dropped.is_set():
+                raise ConnectionResetError("the connection was to be made anew")
+
+    def _read_orders(self, intake: Intake, wait_s: float) -> bool:
+        """Carry out all orders that are there, after `wait_s` at most; False: stop."""
+        try:
+            order = self._orders.get(timeout=wait_s)
+            while order is not None:
+                if isinstance(order, Pull):
+                    self._pull = order
+                else:
+                    self._settle(intake, order)
+                order = self._orders.get_nowait()
+        except queue.Empty:
+            return True
+        return False
+
+    def _settle(self, intake: Intake, order: Ack | Requeue | SetAside) -> None:
+        held = self._unsettled.pop(order.tag, None)
+        if held is None:
+            return  # it came by a connection that is gone, and has gone back
+        name, message = held
+        if isinstance(order, SetAside):
+            is_kept = intake.set_aside(message, name)
+            shown = f"{message.headers!r} {message.body!r}"[:SHOWN_CHARACTERS]
+            facts = {"queue": name, "is_kept": is_kept, "content": shown}
+            log.error("message is no job's", extra=facts)
+        if isinstance(order, Requeue):
+            message.reject(requeue=True)
+        else:
+            message.ack()
+
+    def _ask(self, intake: Intake) -> None:
+        pull = self._pull
+        if pull is None or not isinstance(pull.wish, Ask):
+            return
+        if pull.wish.settles:
+            intake.settle()
+        for name in pull.wish.names:
+            if not self._orders.empty():
+                return  # they come first, and may be another wish
+            message = intake.get(name)
+            if message is not None:
+                self._pull = None
+                self._report(name, message, pull)
+                return
+        self._pull = None
+        self._tell(Empty(pull.number))
+
+    def _listen(self, intake: Intake) -> None:
+        pull = self._pull
+        if pull is None or not isinstance(pull.wish, Park):
+            return
+        if self._parked is None:
+            intake.park(pull.wish.names)
+            self._parked = pull
+        if got := intake.drain():
+            self._pull = self._parked = None
+            self._report(*got, pull)
+            intake.release()
+
+    def _release(self, intake: Intake, pull: Pull | None) -> None:
+        """The consumers that are parked are not wanted any more, or for another pull."""
+        parked = self._parked
+        if parked is not None and pull is not None and pull.wish == parked.wish:
+            self._parked = pull
+            return
+        self._parked = None
+        if parked is not None and (late := intake.release()):
+            self._report(*late, parked)
+
+    def _report(self, name: str, message: kombu.Message, pull: Pull) -> None:
+        tag = next(_tags)
+        self._unsettled[tag] = (name, message)
+        self._tell(Message(tag, name, job_id_of(message), pull.number))
+
+    def _forget(self, channel: object) -> None:
+        """What came by this channel has gone back: its tags mean other messages now."""
+        gone = [tag for tag, (_, each) in self._unsettled.items() if each.channel is channel]
+        for tag in gone:
+            del self._unsettled[tag]
+
+
+def _drop(connection: Connection) -> None:
+    try:
+        connection.collect()
+    except Exception as exc:  # its own thread may be closing it as well
+        log.debug("connection dropped", extra={"error": repr(exc)})
