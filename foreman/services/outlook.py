@@ -11,6 +11,7 @@ from foreman.config import Settings
 from foreman.core.drain import Rules
 from foreman.core.steps import finished
 from foreman.runtime import WebRuntime
+from foreman.scheduling.visits import FEWEST_SWAPS
 from foreman.services.prospects import prospects
 from foreman.store.queue_rows import read_queues
 from foreman.store.targets import read_targets
@@ -69,6 +70,6 @@ def rules_of(settings: Settings) -> Rules:
     return Rules(
         max_wait_interactive_s=settings.max_wait_interactive_s,
         max_wait_batch_s=settings.max_wait_batch_s,
-        kappa=settings.swap_kappa,
+        kappa=FEWEST_SWAPS if settings.min_visit_swaps is None else settings.min_visit_swaps,
         job_limit_s=settings.job_timeout_s,
     )

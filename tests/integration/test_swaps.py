@@ -60,7 +60,7 @@ def test_an_overdue_residency_ends_a_visit_that_has_paid_for_its_swap(
     new_stack: NewStack, new_ollama: NewOllama
 ) -> None:
     ollama = new_ollama(tokens_per_s=40, load_s=LOAD_S, max_loaded=1)
-    rules = {"FOREMAN_MAX_WAIT_INTERACTIVE": "1", "FOREMAN_SWAP_KAPPA": "4"}
+    rules = {"FOREMAN_MAX_WAIT_INTERACTIVE": "1", "FOREMAN_MIN_VISIT_SWAPS": "4"}
     stack = new_stack(ollama, settings=rules)
     with Crowd(stack, "chain-a", clients=12) as crowd:
         wait_for(lambda: crowd.answered > 4)
@@ -72,7 +72,7 @@ def test_an_overdue_residency_ends_a_visit_that_has_paid_for_its_swap(
     first, second, third, *_ = swaps(stack)
     assert (first["reason"], second["reason"], third["reason"]) == ("first", "overdue", "drained")
     assert second["head_wait_s"] >= 1
-    # D = kappa * swap: not before the visit had paid for its swap.
+    # D = 4 swaps: not before the visit had paid for its swap.
     dwell_s = (second["at"] - first["at"]).total_seconds()
     assert dwell_s >= 4 * first["cost_s"]
     assert second["jobs_served"] >= 4
