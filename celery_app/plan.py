@@ -9,12 +9,13 @@ import time
 from collections import defaultdict
 
 from celery_app.worker import Worker
-from foreman.core.drain import Action, Decision, Line, class_to_take, decide
+from foreman.config import Settings
+from foreman.core.drain import Action, Decision, Line, Rules, class_to_take, decide
 from foreman.core.outlook import Costs, line_beside, line_of
 from foreman.core.queues import JobClass, Residency, class_queue
 from foreman.core.waiting import Waiting
-from foreman.services.outlook import rules_of
-from foreman.store import swaps
+from foreman.scheduling.visits import FEWEST_SWAPS
+from foreman.store.outlook import Outlook, read_outlook
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +25,19 @@ LOOK_EVERY_S = 0.25
 LOOK_SHARE = 10
 # Consumers bring what is on its way; so long a lost message does not end a visit in vain.
 EMPTY_S = 2.0
+# Who keeps embedding models loaded asks for them itself.
+KEEPS_NONE_S = 0.0
+
+
+def _rules_of(settings: Settings) -> Rules:
+    """What the drain policy decides by."""
+    swaps = settings.min_visit_swaps
+    return Rules(
+        max_wait_interactive_s=settings.max_wait_interactive_s,
+        max_wait_batch_s=settings.max_wait_batch_s,
+        kappa=FEWEST_SWAPS if swaps is None else swaps,
+        job_limit_s=settings.job_timeout_s,
+    )
 
 
 class Plan:
@@ -31,10 +45,10 @@ class Plan:
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
-        self.rules = rules_of(worker.runtime.settings)
+        self.rules = _rules_of(worker.runtime.settings)
         self._looked_at = float("-inf")
         self._look_every_s = LOOK_EVERY_S
-        self._outlook = swaps.Outlook([], {}, frozenset(), frozenset())
+        self._outlook = Outlook([], {}, frozenset(), frozenset(), frozenset())
         self._waiting: dict[str, list[Waiting]] = {}
         # Rows wait there, and the broker had no message for them: until when they are left out.
         self._empty: dict[str, float] = {}
@@ -51,7 +65,7 @@ class Plan:
             return
         began_at = time.monotonic()
         with self._worker.runtime.database.statement() as connection:
-            self._outlook = swaps.read_outlook(connection, lease.target)
+            self._outlook = read_outlook(connection, lease.target, keep_embeddings_s=KEEPS_NONE_S)
         self._looked_at = time.monotonic()
         mine: dict[str, list[Waiting]] = defaultdict(list)
         for each in self._outlook.waiting:
@@ -96,10 +110,6 @@ class Plan:
         """Whether another residency than `queue` waits for this target."""
         return any(line.queue != queue for line in self._lines())
 
-    def longest_wait_s(self) -> float:
-        """How long the oldest of all jobs has waited that this target could serve."""
-        return max((w.wait_s for each in self._waiting.values() for w in each), default=0.0)
-
     def names(self, queue: str) -> list[str]:
         """The Celery queues of a residency to ask, in this order.
 
@@ -139,7 +149,7 @@ class Plan:
         if lease is None:
             return 0.0
         with self._worker.runtime.database.statement() as connection:
-            outlook = swaps.read_outlook(connection, lease.target)
+            outlook = read_outlook(connection, lease.target, keep_embeddings_s=KEEPS_NONE_S)
         mine = (each for each in outlook.waiting if self._may_serve(each, lease.target))
         # Where the broker has just said that there is no message, it is not this worker's fault.
         heard = (e for e in mine if self._is_open(e.queue) and e.queue not in self._empty)

@@ -279,4 +279,4 @@ class Puller(threading.Thread):
             reason = "nothing waited, and its job came first"
             decision = Decision(Action.SWAP, queue, reason, cause)
         self.plan.decision = decision
-        self._visit.begin(queue, decision, longest_wait_s=self.plan.longest_wait_s())
+        self._visit.begin(queue, decision)

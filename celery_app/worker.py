@@ -20,7 +20,7 @@ from foreman.services.running import Run, check_time
 from foreman.services.slots import Slots
 from foreman.services.visit import Visit
 from foreman.services.warm import LOOK_EVERY_S, Warmth
-from foreman.store import targets, upkeep
+from foreman.store import swaps, upkeep
 
 TEND_EVERY_S = 1.0
 CHECK_EVERY_S = 0.25
@@ -60,7 +60,7 @@ class Worker:
         if lease is None and (lease := self.keeper.acquire()) is not None:
             try:
                 with self.runtime.database.statement() as connection:
-                    resident = targets.read_resident(connection, lease.target)
+                    resident = swaps.read_resident(connection, lease.target)
             except DatabaseUnavailable:
                 self.keeper.forget()  # nobody knows what it has loaded: take it anew
                 raise

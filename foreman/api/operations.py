@@ -32,9 +32,14 @@ class Operations:
         problems = {name: problem for name, check in checks.items() if (problem := check())}
         status = {name: problems.get(name, "ok") for name in checks}
         code = 503 if problems else 200
-        return jsonify(
-            ready=not problems, live_targets=sorted(self._runtime.live_targets), **status
-        ), code
+        live = sorted(self._runtime.live_targets)
+        loaded = {each.name: each.residents for each in self._runtime.queues.targets}
+        residents = {
+            name: [each.model or each.queue for each in loaded.get(name, ()) if not each.is_loading]
+            for name in live
+        }
+        shown = {"ready": not problems, "live_targets": live, "residents": residents, **status}
+        return jsonify(shown), code
 
     def _database(self) -> str:
         try:

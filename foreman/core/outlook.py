@@ -32,6 +32,17 @@ class Costs:
         cost = self._measured.get(queue)
         return self._prior_s if cost is None or cost.swap_s is None else cost.swap_s
 
+    def swap_and_idle_s(self, queue: str) -> tuple[float, float]:
+        """`swap_s` and `idle_s`, in half the time."""
+        cost = self._measured.get(queue)
+        if cost is None:
+            return self._prior_s, float("inf")
+        swap_s, idle_s = cost.swap_s, cost.idle_s
+        return (
+            self._prior_s if swap_s is None else swap_s,
+            float("inf") if idle_s is None else idle_s,
+        )
+
     def idle_s(self, queue: str) -> float:
         cost = self._measured.get(queue)
         return float("inf") if cost is None or cost.idle_s is None else cost.idle_s

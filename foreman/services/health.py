@@ -25,7 +25,7 @@ from foreman.errors import (
 )
 from foreman.runtime import WorkerRuntime
 from foreman.services.running import Run
-from foreman.store import swaps
+from foreman.store import residents
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class Health:
             return
         try:
             with self._runtime.database.statement() as connection:
-                swaps.mark_sick(connection, lease, told)
+                residents.mark_sick(connection, lease, told)
             self._told = told
         except DatabaseUnavailable as error:
             log.warning("health not told", extra={"error": str(error)})

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from foreman.core.drain import Decision
 from foreman.core.lease import Lease
-from foreman.core.ledger import FifoCount
 from foreman.errors import DatabaseUnavailable
 from foreman.runtime import WorkerRuntime
 from foreman.services.swap import Swapped
@@ -27,29 +26,16 @@ class Loading:
     queue: str
     decision: Decision | None  # None: the visit has begun before, and its model had gone
     ended_jobs: int  # of the visit before
-    oldest_at: float  # monotonic: when the oldest job came that the target could serve
     future: "Future[None]"
 
 
 class Ledger:
-    """Notes swaps, and what first in, first out would have swapped for the same jobs."""
+    """Notes swaps."""
 
     def __init__(self, runtime: WorkerRuntime) -> None:
         self._runtime = runtime
-        self._lock = threading.Lock()
         self._one_writer = threading.Lock()
-        self._fifo = FifoCount(None)
         self._unrecorded: deque[tuple[Lease, swaps.SwapRecord]] = deque(maxlen=UNRECORDED_LIMIT)
-
-    def start_over(self, queue: str | None) -> None:
-        """On another target, which has `queue` loaded."""
-        with self._lock:
-            self._fifo = FifoCount(queue)
-
-    def served(self, queue: str, *, came_at: float, swap_s: float) -> None:
-        """A job is served that came at `came_at` (monotonic)."""
-        with self._lock:
-            self._fifo.served(queue, came_at=came_at, swap_s=swap_s)
 
     def note(self, loading: Loading, claim: runs.Claim, swapped: Swapped | None) -> None:
         """A load has ended, or failed (None): write its line, if there is one to write."""
@@ -57,8 +43,6 @@ class Ledger:
         if lease is None or (swapped and swapped.was_loaded and decision is None):
             return
         cost_s = swapped.cost_s if swapped else None
-        with self._lock:
-            fifo = self._fifo.settle(loading.oldest_at)
         line = swaps.SwapRecord(
             to_queue=claim.queue,
             model=claim.model,
@@ -67,8 +51,6 @@ class Ledger:
             cost_s=cost_s,
             was_loaded=swapped is not None and swapped.was_loaded,
             head_wait_s=claim.waited_s,
-            fifo_swaps=fifo.count,
-            saved_s=fifo.cost_s - (cost_s or 0.0),
         )
         self._unrecorded.append((lease, line))
         self.record()

@@ -64,23 +64,17 @@ class Visit:
         self._lease = lease
         self._loading = None
         self._loaded: str | None = queue
-        self.ledger.start_over(queue)
         self._decision: Decision | None = None
         self._ended_jobs = 0
-        self._oldest_at = float("inf")
         self._is_ready = False
         self.queue = queue
         self.began_at = time.monotonic()
         self.swap_s: float | None = None
         self.jobs_served = 0
 
-    def begin(self, queue: str, decision: Decision, *, longest_wait_s: float) -> None:
-        """Nothing runs: from now on the target serves `queue`; its first run will load it.
-
-        `longest_wait_s` is how long the oldest of all jobs has waited that the target could serve.
-        """
+    def begin(self, queue: str, decision: Decision) -> None:
+        """Nothing runs: from now on the target serves `queue`; its first run will load it."""
         with self._lock:
-            self._oldest_at = time.monotonic() - longest_wait_s
             self._decision = decision
             self._is_ready = False
             self._loading = None  # one that still goes on is not this visit's
@@ -94,7 +88,7 @@ class Visit:
     def _tell_loading(self, lease: Lease, queue: str, decision: Decision) -> None:
         # Told when the visit begins, so that no other target loads it as well, and again when the
         # load does: a job that was gone may have had it forgotten.
-        with self._runtime.database.statement() as connection:
+        with self._runtime.database.transaction() as connection:
             swaps.begin_swap(connection, lease, queue, reason=decision.reason)
 
     def serve(self) -> None:
@@ -121,7 +115,7 @@ class Visit:
         if lease is None or self._decision is None or not self._one_swap.acquire(blocking=False):
             return  # its load has begun or is done, or an older one goes on
         try:
-            with self._runtime.database.statement() as connection:
+            with self._runtime.database.transaction() as connection:
                 swaps.forget_swap(connection, lease)
         except DatabaseUnavailable as error:
             log.warning("swap not forgotten", extra={"error": str(error)})
@@ -153,10 +147,8 @@ class Visit:
         After a load that the target refused, and on its last attempt after any failed load, a run
         goes on: the target's own answer to the request is what its client gets.
         """
-        came_at = time.monotonic() - run.claim.waited_s
         loading = self._begin_loading(run.claim)
         if loading is None:
-            self.ledger.served(run.claim.queue, came_at=came_at, swap_s=self.swap_s or 0.0)
             return
         run.on_sent()  # its message would wait for minutes
         run.wait_for(loading)
@@ -167,7 +159,6 @@ class Visit:
             raise error
         with self._runtime.database.statement() as connection:
             runs.mark_generating(connection, run.claim.job_id, run.claim.fence)
-        self.ledger.served(run.claim.queue, came_at=came_at, swap_s=self.swap_s or 0.0)
 
     def _begin_loading(self, claim: runs.Claim) -> "Future[None] | None":
         """The load that a run waits for; None when there is nothing to wait for."""
@@ -177,9 +168,7 @@ class Visit:
             wanted = (self._lease, claim.queue)
             if self._loading is None or (self._loading.lease, self._loading.queue) != wanted:
                 decision, self._decision = self._decision, None
-                self._loading = Loading(
-                    *wanted, decision, self._ended_jobs, self._oldest_at, Future()
-                )
+                self._loading = Loading(*wanted, decision, self._ended_jobs, Future())
                 # A daemon: a load that hangs must not hold up the end of the process.
                 load = partial(self._load, self._loading, claim)
                 threading.Thread(target=load, name="swap", daemon=True).start()

@@ -79,7 +79,7 @@ def claim(queue: str) -> Claim:
 
 
 def begin(served: visit.Visit, queue: str, cause: str) -> None:
-    served.begin(queue, Decision(Action.SWAP, queue, "why", cause), longest_wait_s=0.0)
+    served.begin(queue, Decision(Action.SWAP, queue, "why", cause))
 
 
 def test_a_load_that_nobody_waits_for_any_more_makes_no_other_visit_ready(
