@@ -67,7 +67,9 @@ def _post(
 def _loaded(entry: Mapping[str, Any], now: datetime) -> Loaded:
     model = canonical_name(entry["name"]) or entry["name"]
     expires_at = datetime.fromisoformat(entry["expires_at"])
-    return Loaded(model, int(entry["size"]), (expires_at - now).total_seconds())
+    # What runs partly without video memory is larger than what it takes of it.
+    size_bytes = int(entry.get("size_vram") or 0) or int(entry["size"])
+    return Loaded(model, size_bytes, (expires_at - now).total_seconds())
 
 
 def _time_there(head: Head) -> datetime:

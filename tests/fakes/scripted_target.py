@@ -39,10 +39,17 @@ Script = Callable[[Asked], Reply]
 class ScriptedTarget:
     """Serves between `with` and its end; answers lists, loads and what `script` is asked."""
 
-    def __init__(self, script: Script, *, models: list[dict[str, Any]] | None = None) -> None:
+    def __init__(
+        self,
+        script: Script,
+        *,
+        models: list[dict[str, Any]] | None = None,
+        loaded: list[dict[str, Any]] | None = None,
+    ) -> None:
         self.asked: list[Asked] = []
         self._script = script
         self._models = models or [{"name": "m:latest", "capabilities": ["completion"]}]
+        self._loaded = loaded or []
         fake = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -104,7 +111,7 @@ class ScriptedTarget:
         if asked.path == "/api/tags" and asked.headers.get("user-agent") == "foreman":
             return Reply(body=json.dumps({"models": self._models}).encode())
         if asked.path == "/api/ps" and asked.headers.get("user-agent") == "foreman":
-            return Reply(body=b'{"models":[]}')
+            return Reply(body=json.dumps({"models": self._loaded}).encode())
         return Reply() if _is_load(asked) else None
 
 
