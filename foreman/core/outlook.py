@@ -25,8 +25,8 @@ class Costs:
 
     def __init__(self, measured: Mapping[str, Cost]) -> None:
         self._measured = measured
-        known = [each.swap_s for each in measured.values() if each.swap_s is not None]
-        self._prior_s = fmean(known) if known else PRIOR_SWAP_S
+        self.known_s = [each.swap_s for each in measured.values() if each.swap_s is not None]
+        self._prior_s = fmean(self.known_s) if self.known_s else PRIOR_SWAP_S
 
     def swap_s(self, queue: str) -> float:
         cost = self._measured.get(queue)

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
+from typing import NamedTuple
 
 from foreman.scheduling.values import Demand, Resident, VisitRules
 
@@ -25,8 +26,8 @@ UNFORESEEN = 0.8
 MOST_GROWTH = 0.9
 
 
-@dataclass(frozen=True, slots=True)
-class WaitingWork:
+# Named tuples: there is one of each for each residency on each target, and they are made faster.
+class WaitingWork(NamedTuple):
     """What waits of one residency, and what its jobs are like."""
 
     demand: Demand
@@ -35,8 +36,7 @@ class WaitingWork:
     arrives_per_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class ExpectedStay:
+class ExpectedStay(NamedTuple):
     """`jobs` of a residency, the first after `starts_s` seconds, give or take."""
 
     starts_s: float
@@ -95,9 +95,9 @@ def foresee(
         _serve(place, backlog, backlog.jobs + at_work, slots)
         held.append(place)
     held += [_Place(0.0, 0.0) for _ in range(max(places, 1) - len(held))]
-    waiting.sort(key=lambda each: (each.demand.due_at(rules) > now, each.demand.unserved_since()))
-    in_line = deque((each, each.demand.due_at(rules) - now) for each in waiting)
-    _visit(rules, in_line, held, stays, slots, visit_swaps)
+    in_line = [(each, each.demand.due_at(rules) - now) for each in waiting]
+    in_line.sort(key=lambda each: (each[1] > 0, each[0].demand.unserved_since()))
+    _visit(rules, deque(in_line), held, stays, slots, visit_swaps)
     return stays
 
 
@@ -136,16 +136,34 @@ def _visit(
 
 def eta(stays: Sequence[ExpectedStay], *, position: int, slots: int, run_s: float) -> Eta:
     """When the job at `position` (from 0) of a residency starts."""
-    before = float(position)
-    for stay in stays:
-        if before < stay.jobs:
-            rounds = before // slots
-            variance = stay.variance + rounds * run_s * run_s / slots
-            p50_s = stay.starts_s + rounds * run_s
-            deviation_s = math.hypot(math.sqrt(variance), UNFORESEEN * p50_s)
-            return Eta(p50_s, p50_s + DEVIATIONS_P90 * deviation_s)
-        before -= stay.jobs
-    return NOT_FORESEEN
+    return soonest_eta([(slots, stays)], position=position, run_s=run_s)
+
+
+def soonest_eta(
+    places: Iterable[tuple[int, Sequence[ExpectedStay]]], *, position: int, run_s: float
+) -> Eta:
+    """The same where several targets, each with its slots and stays, may start the job.
+
+    In the order of their first stays: those that begin after it has started are not looked at.
+    """
+    soonest_s, variance = math.inf, 0.0
+    for slots, stays in places:
+        if stays[0].starts_s >= soonest_s:
+            break
+        before = float(position)
+        for stay in stays:
+            if before < stay.jobs:
+                rounds = before // slots
+                starts_s = stay.starts_s + rounds * run_s
+                if starts_s < soonest_s:
+                    soonest_s = starts_s
+                    variance = stay.variance + rounds * run_s * run_s / slots
+                break
+            before -= stay.jobs
+    if soonest_s == math.inf:
+        return NOT_FORESEEN
+    deviation_s = math.hypot(math.sqrt(variance), UNFORESEEN * soonest_s)
+    return Eta(soonest_s, soonest_s + DEVIATIONS_P90 * deviation_s)
 
 
 def _serve(place: _Place, backlog: WaitingWork, jobs: float, slots: int) -> None:

@@ -6,10 +6,9 @@ that a visit can be away; the forecast says when a job will probably start.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
 
 from foreman.core.queues import JobClass
-from foreman.scheduling.forecast import NOT_FORESEEN, Eta, ExpectedStay, eta
+from foreman.scheduling.forecast import Eta, ExpectedStay, soonest_eta
 from foreman.scheduling.room import Room
 
 # What a run is taken to last before any has ended.
@@ -117,19 +116,13 @@ class Prospect:
         """The same for several positions of one queue, in less time."""
         run_s = self.runs.get(queue, PRIOR_RUN).mean_s
         able = [
-            (stays[0].starts_s, target.slots, stays)
+            (target.slots, stays)
             for target in self.targets
             if (stays := target.stays.get(queue)) and pinned in (None, target.name)
         ]
-        able.sort(key=itemgetter(0))
-        etas = []
-        for position in positions:
-            soonest = NOT_FORESEEN
-            for starts_s, slots, stays in able:
-                if soonest.p50_s <= starts_s:
-                    break  # this target and the following ones begin later
-                found = eta(stays, position=position, slots=slots, run_s=run_s)
-                if found.p50_s < soonest.p50_s:
-                    soonest = found
-            etas.append(soonest)
-        return etas
+        able.sort(key=_first_start)
+        return [soonest_eta(able, position=each, run_s=run_s) for each in positions]
+
+
+def _first_start(able: tuple[int, Sequence[ExpectedStay]]) -> float:
+    return able[1][0].starts_s

@@ -4,6 +4,7 @@ A generator that does nothing but compute, and yields wherever its caller may pa
 with the number of residencies and targets, and other requests must not wait for it.
 """
 
+import math
 from collections.abc import Generator, Mapping, Sequence
 
 from foreman.core.queues import JobClass
@@ -40,7 +41,7 @@ def prospects(
     promises: Promises,
 ) -> Generator[None, None, Prospect]:
     """All that is shown. `promises` are those made before: none grows while a job waits."""
-    lines = lines_of(facts.waiting, having, facts.read_at)
+    lines = lines_of(facts, having)
     stated = {spec.name: spec for spec in specs}
     views: dict[str, TargetView] = {}
     yield
@@ -55,9 +56,9 @@ def prospects(
     states = _states_by_queue(facts)
     for line in lines + idle_lines(lines, facts, having):
         able = [views[name] for name in line.able if name in views]
-        best = _soonest_promise(line.queue, able)
+        best, left_at = _soonest_promise(line.queue, able)
         if best is not None:
-            kept.update(_promises(line, best, able, rules, facts.read_at, promises))
+            kept.update(_promises(line, best, left_at, rules, facts.read_at, promises))
         first = None
         if line.jobs:
             first, last = bare.etas(line.queue, [0, line.jobs - 1])
@@ -88,22 +89,28 @@ def _utilization(runs: Mapping[str, RunTimes], live: Sequence[TargetState]) -> f
     return min(1.0, sum(each.ends_per_s * each.mean_s for each in runs.values()) / max(slots, 1))
 
 
-def _soonest_promise(queue: str, able: Sequence[TargetView]) -> TargetView | None:
-    """The target that a residency which is nowhere loaded comes to soonest at the latest."""
-    best, best_s = None, float("inf")
+def _soonest_promise(queue: str, able: Sequence[TargetView]) -> tuple[TargetView | None, float]:
+    """The target that a residency which is nowhere loaded comes to soonest at the latest.
+
+    And when its newest visit ended, wherever that was.
+    """
+    best, best_s, left_at = None, math.inf, LONG_AGO
     for view in able:
         if queue in view.residents:
-            return None
-        away_s = view.away_s.get(queue, float("inf"))
+            return None, left_at
+        away_s = view.away_s.get(queue)
+        if away_s is None:
+            continue
+        left_at = max(left_at, view.demands[queue].left_at)
         if away_s < best_s:
             best, best_s = view, away_s
-    return best
+    return best, left_at
 
 
 def _promises(
     line: Line,
     best: TargetView,
-    able: Sequence[TargetView],
+    left_at: float,
     rules: VisitRules,
     now: float,
     made: Promises,
@@ -111,11 +118,11 @@ def _promises(
     """By class: until when its next visit starts."""
     queue = line.queue
     demand, turn, ahead = best.demands[queue], best.turn, best.ahead[queue]
-    # The newest end of a visit, wherever it was.
-    left_at = max(view.demands[queue].left_at for view in able if queue in view.demands)
     promises = {}
-    for job_class in {each.job_class for each in line.rows}:
-        head_at = demand.batch_at if job_class is JobClass.BATCH else demand.interactive_at
+    for job_class, head_at in (
+        (JobClass.INTERACTIVE, demand.interactive_at),
+        (JobClass.BATCH, demand.batch_at),
+    ):
         if head_at is not None:
             by = promised_by(rules, demand, job_class, now=now, turn=turn, ahead=ahead)
             key = (queue, job_class)
@@ -156,7 +163,7 @@ def _report(
     for each in line.rows:
         counts[each.job_class] += each.count
         oldest[each.job_class] = max(each.wait_s, oldest.get(each.job_class, 0.0))
-    is_foreseen = first is not None and first.p50_s != float("inf")
+    is_foreseen = first is not None and first.p50_s != math.inf
     promises = [(each, kept[queue, each]) for each in oldest if (queue, each) in kept]
     return QueueReport(
         queue=queue,

@@ -6,6 +6,7 @@ All of this grows with residencies times targets, so what is the same for all ta
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from foreman.core.outlook import Costs
 from foreman.core.queues import JobClass, queue_model
@@ -41,9 +42,11 @@ class Line:
     jobs: int
     heads: Heads  # of what any target may run
     pinned: Mapping[str, Heads]  # by target, where rows are for it alone; the others' too
+    run_s: float
+    arrives_per_s: float
 
     def heads_on(self, target: str) -> Heads:
-        return self.pinned.get(target, self.heads) if self.pinned else self.heads
+        return self.pinned.get(target, self.heads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +63,12 @@ class TargetView:
     forecast: TargetForecast
 
 
-def lines_of(waiting: Sequence[Waiting], having: Having, now: float) -> list[Line]:
+def lines_of(facts: QueueFacts, having: Having) -> list[Line]:
     """What waits, by residency."""
     rows: dict[str, list[Waiting]] = defaultdict(list)
-    for each in waiting:
+    for each in facts.waiting:
         rows[each.queue].append(each)
-    return [_line(queue, of_it, having(of_it[0].model), now) for queue, of_it in rows.items()]
+    return [_line(queue, of_it, having(of_it[0].model), facts) for queue, of_it in rows.items()]
 
 
 def idle_lines(known: Sequence[Line], facts: QueueFacts, having: Having) -> list[Line]:
@@ -78,27 +81,38 @@ def idle_lines(known: Sequence[Line], facts: QueueFacts, having: Having) -> list
         if each.queue not in queues
     }
     none = Heads(None, None, 0)
-    return [Line(queue, model, (), having(model), 0, none, {}) for queue, model in idle.items()]
+    return [
+        Line(queue, model, (), having(model), 0, none, {}, 0.0, 0.0)
+        for queue, model in idle.items()
+    ]
 
 
-def _line(queue: str, rows: Sequence[Waiting], able: Collection[str], now: float) -> Line:
+def _line(queue: str, rows: Sequence[Waiting], able: Collection[str], facts: QueueFacts) -> Line:
+    now, times = facts.read_at, facts.runs.get(queue, PRIOR_RUN)
     names = {each.pinned_target for each in rows if each.pinned_target is not None}
-    heads = _heads([each for each in rows if each.pinned_target is None], now)
+    shared = [each for each in rows if each.pinned_target is None] if names else rows
     pinned = {
         name: _heads([each for each in rows if each.pinned_target in (None, name)], now)
         for name in names
     }
+    heads = _heads(shared, now)
     jobs = sum(each.count for each in rows)
-    return Line(queue, rows[0].model, rows, able, jobs, heads, pinned)
+    model, run_s = rows[0].model, times.mean_s
+    return Line(queue, model, rows, able, jobs, heads, pinned, run_s, times.ends_per_s)
 
 
 def _heads(rows: Sequence[Waiting], now: float) -> Heads:
-    at: dict[JobClass, float] = {}
+    interactive_at: float | None = None
+    batch_at: float | None = None
+    jobs = 0
     for each in rows:
+        jobs += each.count
         came_at = now - each.wait_s
-        at[each.job_class] = min(came_at, at.get(each.job_class, came_at))
-    jobs = sum(each.count for each in rows)
-    return Heads(at.get(JobClass.INTERACTIVE), at.get(JobClass.BATCH), jobs)
+        if each.job_class is JobClass.BATCH:
+            batch_at = came_at if batch_at is None else min(came_at, batch_at)
+        else:
+            interactive_at = came_at if interactive_at is None else min(came_at, interactive_at)
+    return Heads(interactive_at, batch_at, jobs)
 
 
 def view_of(
@@ -117,7 +131,7 @@ def view_of(
     demands: dict[str, Demand] = {}
     backlogs: list[WaitingWork] = []
     for line in lines:
-        heads = line.heads_on(name)
+        heads = line.heads_on(name) if line.pinned else line.heads
         if not heads.jobs or name not in line.able:
             continue
         queue = line.queue
@@ -126,8 +140,7 @@ def view_of(
         demands[queue] = demand
         # What another target has loaded is served there, unless it is overdue.
         if queue not in others or queue in residents or demand.due_at(rules) <= now:
-            times = facts.runs.get(queue, PRIOR_RUN)
-            backlogs.append(WaitingWork(demand, heads.jobs, times.mean_s, times.ends_per_s))
+            backlogs.append(WaitingWork(demand, heads.jobs, line.run_s, line.arrives_per_s))
     for queue in residents.keys() - demands.keys():
         run_s = facts.runs.get(queue, PRIOR_RUN).mean_s
         backlogs.append(WaitingWork(Demand(queue, None, None, 0.0), 0, run_s))
@@ -140,7 +153,8 @@ def view_of(
         slots=state.slots,
         visit_swaps=visit_swaps,
     )
-    loads_s = [costs.swap_s(queue) for queue in {*state.costs, *demands, *residents}]
+    waiting_s = (demand.load_s for demand in demands.values())
+    loads_s = chain(costs.known_s, waiting_s, map(costs.swap_s, residents))
     turn = longest_turn(rules, loads_s, places=spec.residents if spec else None)
     turn_s = turn.seconds
     ahead = count_ahead(demands.values(), residents.keys())
