@@ -236,7 +236,7 @@ def test_a_job_for_one_target_alone_does_not_wait_for_another_that_loads_its_mod
     ollamas = [new_ollama(models="both=1GiB", load_s=load_s) for load_s in (8, 0.05)]
     stack = new_stack(*ollamas, workers=2)
     stack.wait_for_targets(2)
-    loading = "SELECT name FROM targets WHERE loading_queue IS NOT NULL"
+    loading = "SELECT target AS name FROM residents WHERE is_loading"
     job = {"endpoint": "/api/chat", "request": chat("both")}
     assert stack.post("/jobs", job, headers={"X-Foreman-Target": "gpu1"}).status == 202
     wait_for(lambda: stack.rows(loading))
