@@ -4,12 +4,16 @@ from typing import Any
 
 from celery import signals
 
-from celery_app import drain, events, inspection, lifecycle, tasks
+from celery_app import bootstep, controls, events, generate, inspection, process
 from foreman import logs
 from foreman.adapters.broker import make_celery
 from foreman.config import load
+from foreman.services.rules import visit_rules
+from foreman.worker.assembly import Parts
+from foreman.worker.hands import hands
+from foreman.worker.step import step
 
-__all__ = ["app", "inspection"]
+__all__ = ["app", "controls", "inspection"]
 
 _settings = load()
 
@@ -22,6 +26,6 @@ def configure_logs(**options: Any) -> None:
 
 app = make_celery(_settings, has_confirms=False)
 # Not in `app.conf`: `inspect conf`, `celery report` and Flower print all of that.
-lifecycle.use(_settings)
-app.steps["consumer"].update({events.GatherEvents, drain.DrainStep})
-tasks.register(app)
+process.plan(_settings, Parts(step, visit_rules(_settings), hands))
+app.steps["consumer"].update({events.GatherEvents, bootstep.WorkerStep})
+generate.register(app)

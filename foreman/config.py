@@ -21,14 +21,19 @@ from foreman.parsing import (
     fernet_keys,
     flag,
     largest_num_ctx,
+    number_or_auto,
     one_of,
     openings,
     ports,
     receiver_url,
     seconds,
+    seconds_or_off,
     size_bytes,
     webhook_secrets,
 )
+
+# Variables that are no more, and what has replaced them.
+REPLACED = {"FOREMAN_SWAP_KAPPA": "FOREMAN_MIN_VISIT_SWAPS"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,11 +58,19 @@ class Settings(ConnectionSettings):
     max_wait_batch_s: float = setting(
         "FOREMAN_MAX_WAIT_BATCH", seconds, "600", "the same for a batch job"
     )
-    swap_kappa: float = setting(
-        "FOREMAN_SWAP_KAPPA",
-        seconds,
-        "10",
-        "a visit lasts this many times its swap before an overdue residency may end it",
+    min_visit_swaps: float | None = setting(
+        "FOREMAN_MIN_VISIT_SWAPS",
+        number_or_auto,
+        "auto",
+        "a visit lasts this many times its own load before an overdue residency may end it;"
+        " auto: 10 to 80, by the target's load",
+    )
+    linger_s: float | None = setting(
+        "FOREMAN_LINGER",
+        seconds_or_off,
+        "auto",
+        "seconds an empty resident stays after an answer although another residency waits, or off;"
+        " auto: as its jobs have come so far",
     )
     first_byte_s: float = setting(
         "FOREMAN_FIRST_BYTE",
@@ -220,6 +233,9 @@ def variables() -> list[tuple[list[str], str | None, str]]:
 
 def from_env(environ: Mapping[str, str]) -> Settings:
     """Read the settings; SettingsError names the variable that is missing or wrong."""
+    for name, successor in REPLACED.items():
+        if environ.get(name):
+            raise SettingsError(f"{name} is no setting any more: set {successor} instead")
     if "DYNO" in environ and not environ.get("FOREMAN_HOST"):
         # A Heroku dyno is reached from outside itself; everywhere else that must be asked for.
         environ = {**environ, "FOREMAN_HOST": "0.0.0.0"}

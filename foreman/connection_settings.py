@@ -66,7 +66,8 @@ class ConnectionSettings:
         "FOREMAN_TARGETS",
         targets,
         "ollama=http://127.0.0.1:11434",
-        "the Ollama servers: `name=http://host:port?slots=4,…`; slots is its OLLAMA_NUM_PARALLEL",
+        "the Ollama servers: `name=http://host:port?slots=4&residents=2&memory=48GiB,…`; slots is"
+        " its OLLAMA_NUM_PARALLEL; residents (models at once) and memory are learned unless given",
     )
     host: str = setting("FOREMAN_HOST", host, "127.0.0.1", "address the web process binds to")
     port: int = setting("PORT", port, "11435", "port the web process binds to")

@@ -1,7 +1,7 @@
 """Parsers of settings: the text of a variable to its value, or ValueError with what it must be."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
@@ -21,6 +21,14 @@ _SIZE_UNITS = {
     "mib": MIB,
     "g": 1024 * MIB,
     "gib": 1024 * MIB,
+}
+# Memory is sold by the GB, and written as GiB.
+_MEMORY_UNITS = {
+    **{unit: size for unit, size in _SIZE_UNITS.items() if size >= MIB},
+    "mb": 1000**2,
+    "gb": 1000**3,
+    "tb": 1000**4,
+    "tib": 1024 * 1024 * MIB,
 }
 
 
@@ -54,11 +62,40 @@ def count(text: str) -> int:
     return value
 
 
+def seconds_or_off(text: str) -> float | None:
+    """A number of seconds; 0 is off, and None is auto."""
+    if text in ("auto", "off"):
+        return None if text == "auto" else 0.0
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise ValueError("must be auto, off or a number of seconds")
+    return value
+
+
+def number_or_auto(text: str) -> float | None:
+    """A number that is not below 0; None is auto."""
+    if text == "auto":
+        return None
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise ValueError("must be auto or a number that is not below 0")
+    return value
+
+
 def size_bytes(text: str) -> int:
+    return _size(text, _SIZE_UNITS, "8388608 or 8MiB")
+
+
+def memory_bytes(text: str) -> int:
+    """The memory of a target: `48GiB`, or `24GB` of a thousand MB each."""
+    return _size(text, _MEMORY_UNITS, "48GiB or 24GB")
+
+
+def _size(text: str, units: Mapping[str, int], example: str) -> int:
     match = re.fullmatch(r"(\d+)\s*([a-z]*)", text.strip().lower())
-    if not match or match[2] not in _SIZE_UNITS or int(match[1]) == 0:
-        raise ValueError("must be a size such as 8388608 or 8MiB")
-    return int(match[1]) * _SIZE_UNITS[match[2]]
+    if not match or match[2] not in units or int(match[1]) == 0:
+        raise ValueError(f"must be a size such as {example}")
+    return int(match[1]) * units[match[2]]
 
 
 def flag(text: str) -> bool:
@@ -189,11 +226,19 @@ class TargetSpec:
 
     name: str
     url: str  # scheme://host:port, no trailing slash
-    slots: int  # jobs at once: that server's OLLAMA_NUM_PARALLEL
+    slots: int  # jobs at once of one resident: that server's OLLAMA_NUM_PARALLEL
+    residents: int | None = None  # models at once; None: as many as it is seen to hold
+    memory_bytes: int | None = None  # of all models together; None: what it is seen to hold
+
+
+_TARGET_OPTIONS = ("slots", "residents", "memory")
 
 
 def targets(text: str) -> tuple[TargetSpec, ...]:
-    """Parse `name=http://host:port?slots=4,…`; the names are the caller's choice."""
+    """Parse `name=http://host:port?slots=4&residents=2&memory=48GiB,…`; no option is required.
+
+    The names are the caller's choice.
+    """
     specs = tuple(_target(entry) for entry in words(text))
     if not specs or len({spec.name for spec in specs}) != len(specs):
         raise ValueError("must name at least one target, and each name once")
@@ -203,8 +248,6 @@ def targets(text: str) -> tuple[TargetSpec, ...]:
 def _target(entry: str) -> TargetSpec:
     name, separator, url = entry.partition("=")
     parts = urlsplit(url)
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    slots = count(options.pop("slots", "1"))
     if not separator or not re.fullmatch(r"[\w.-]{1,64}", name):
         raise ValueError("each target is name=http://host:port?slots=N")
     _require_port(url)
@@ -212,6 +255,24 @@ def _target(entry: str) -> TargetSpec:
         raise ValueError(f"target {name}: the URL must be http://host:port")
     if "@" in parts.netloc:
         raise ValueError(f"target {name}: the URL must not hold a user or a password")
-    if options:
-        raise ValueError(f"target {name}: the one option is slots, not {', '.join(options)}")
-    return TargetSpec(name=name, url=f"{parts.scheme}://{parts.netloc}", slots=slots)
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if unknown := [each for each in options if each not in _TARGET_OPTIONS]:
+        known = ", ".join(_TARGET_OPTIONS)
+        raise ValueError(f"target {name}: the options are {known}, not {', '.join(unknown)}")
+
+    return TargetSpec(
+        name=name,
+        url=f"{parts.scheme}://{parts.netloc}",
+        slots=_option(name, options, "slots", count) or 1,
+        residents=_option(name, options, "residents", count),
+        memory_bytes=_option(name, options, "memory", memory_bytes),
+    )
+
+
+def _option(
+    target: str, options: Mapping[str, str], key: str, parse: Callable[[str], int]
+) -> int | None:
+    try:
+        return parse(options[key]) if key in options else None
+    except ValueError as exc:
+        raise ValueError(f"target {target}: {key}: {exc}") from exc

@@ -21,9 +21,9 @@ from foreman.adapters.target import TargetClient
 from foreman.adapters.webhook import WebhookClient
 from foreman.config import Settings
 from foreman.core.credit import window_bytes
-from foreman.core.prospect import Prospect
 from foreman.core.room import Room
 from foreman.ids import new_id
+from foreman.scheduling.prospect import Prospect
 from foreman.store.db import Database
 from foreman.store.queue_rows import QueueFacts
 from foreman.turns import Turns

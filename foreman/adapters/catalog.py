@@ -145,6 +145,12 @@ class Catalog:
         models = self._sources[target].listing.models
         return frozenset(name for name, each in models.items() if not each.is_remote)
 
+    def sizes_of(self, target: str) -> dict[str, int]:
+        """The bytes of the files of a target's own models, by canonical name, where it says."""
+        models = self._sources[target].listing.models
+        sized = ((name, each) for name, each in models.items() if not each.is_remote)
+        return {name: each.size_bytes for name, each in sized if each.size_bytes}
+
     def refresh(self, limit_s: float | None = None) -> None:
         """Ask every target for its list; returns when all have answered or failed to, or then."""
         self._wait(self._query(self.targets), limit_s)

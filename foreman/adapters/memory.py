@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -13,7 +14,6 @@ from foreman.core.lists import entries_in
 from foreman.core.queues import canonical_name
 from foreman.core.steps import finished
 from foreman.core.target_words import error_words
-from foreman.core.warm import Loaded
 from foreman.errors import TargetError
 from foreman.turns import give_turn
 
@@ -23,6 +23,15 @@ EMBED, GENERATE = "/api/embed", "/api/generate"
 FOREVER = -1
 # What reading an answer raises that is no list of loaded models, whatever it is instead.
 _NOT_A_LIST = (ValueError, KeyError, TypeError, AttributeError, OverflowError)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model in a target's memory, as `/api/ps` shows it."""
+
+    model: str  # canonical name
+    size_bytes: int
+    expires_in_s: float
 
 
 def loaded_models(client: TargetClient) -> dict[str, Loaded]:
@@ -70,7 +79,9 @@ def _post(
 def _loaded(entry: Mapping[str, Any], now: datetime) -> Loaded:
     model = canonical_name(entry["name"]) or entry["name"]
     expires_at = datetime.fromisoformat(entry["expires_at"])
-    return Loaded(model, int(entry["size"]), (expires_at - now).total_seconds())
+    # What runs partly without video memory is larger than what it takes of it.
+    size_bytes = int(entry.get("size_vram") or 0) or int(entry["size"])
+    return Loaded(model, size_bytes, (expires_at - now).total_seconds())
 
 
 def _time_there(head: Head) -> datetime:

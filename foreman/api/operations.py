@@ -38,9 +38,14 @@ class Operations:
         if hosts.is_strange():
             return jsonify(ready=not problems), code
         status = {name: problems.get(name, "ok") for name in checks}
-        return jsonify(
-            ready=not problems, live_targets=sorted(self._runtime.live_targets), **status
-        ), code
+        live = sorted(self._runtime.live_targets)
+        loaded = {each.name: each.residents for each in self._runtime.queues.targets}
+        residents = {
+            name: [each.model or each.queue for each in loaded.get(name, ()) if not each.is_loading]
+            for name in live
+        }
+        shown = {"ready": not problems, "live_targets": live, "residents": residents, **status}
+        return jsonify(shown), code
 
     def _database(self) -> str:
         try:

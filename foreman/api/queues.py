@@ -6,11 +6,18 @@ from flask import Response
 
 from foreman.api.jobs import shown_response
 from foreman.api.payloads import NoQuery, SwapsQuery
-from foreman.api.queue_objects import QueueList, SwapPage, queue_object, swap_object, totals_of
+from foreman.api.queue_objects import (
+    QueueList,
+    SwapPage,
+    queue_object,
+    swap_object,
+    target_object,
+    totals_of,
+)
 from foreman.api.reading import read_query
 from foreman.errors import DatabaseUnavailable
 from foreman.runtime import WebRuntime
-from foreman.store import queue_rows
+from foreman.store import ledger
 
 # What is shown is read every second; when it is as old as this, the database does not answer.
 STALE_AFTER_S = 30.0
@@ -26,14 +33,19 @@ class Queues:
         read_query(NoQuery)
         if time.monotonic() - self._runtime.queues.read_at > STALE_AFTER_S:
             raise DatabaseUnavailable
-        reports = self._runtime.prospect.reports
-        return shown_response(QueueList(data=[queue_object(each) for each in reports]))
+        prospect = self._runtime.prospect
+        return shown_response(
+            QueueList(
+                data=[queue_object(each) for each in prospect.queue_reports],
+                targets=[target_object(each) for each in prospect.target_reports],
+            )
+        )
 
     def list_swaps(self) -> Response:
         query = read_query(SwapsQuery)
         with self._runtime.database.transaction() as connection:
-            rows = queue_rows.list_swaps(connection, before_id=query.after, limit=query.limit + 1)
-            savings = queue_rows.read_savings(connection)
+            rows = ledger.list_swaps(connection, before_id=query.after, limit=query.limit + 1)
+            savings = ledger.read_savings(connection)
         page, has_more = rows[: query.limit], len(rows) > query.limit
         return shown_response(
             SwapPage(

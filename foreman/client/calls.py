@@ -179,6 +179,11 @@ class Client:
         data: Sequence[dict[str, Any]] = self._json("GET", "/queues")["data"]
         return data
 
+    def targets(self) -> Sequence[dict[str, Any]]:
+        """Every target: what it has loaded and what it has room for; see /docs."""
+        targets: Sequence[dict[str, Any]] = self._json("GET", "/queues")["targets"]
+        return targets
+
     def redeliver(self, delivery_id: str) -> dict[str, Any]:
         """Send a delivery once more."""
         delivery: dict[str, Any] = self._json("POST", f"/deliveries/{delivery_id}/redeliver")

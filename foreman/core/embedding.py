@@ -17,6 +17,7 @@ class Listed:
     is_remote: bool = False
     digest: str = ""
     embeds: bool | None = None  # whether it is an embedding model; None: the list does not say
+    size_bytes: int = 0  # of its files; 0: the list does not say
 
 
 def listed(entry: Mapping[str, object]) -> Listed:
@@ -25,6 +26,7 @@ def listed(entry: Mapping[str, object]) -> Listed:
         is_remote=bool(entry.get("remote_host")),
         digest=str(entry.get("digest") or ""),
         embeds=_embeds(entry.get("capabilities")),
+        size_bytes=size if isinstance(size := entry.get("size"), int) and size > 0 else 0,
     )
 
 

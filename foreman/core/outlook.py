@@ -25,12 +25,23 @@ class Costs:
 
     def __init__(self, measured: Mapping[str, Cost]) -> None:
         self._measured = measured
-        known = [each.swap_s for each in measured.values() if each.swap_s is not None]
-        self._prior_s = fmean(known) if known else PRIOR_SWAP_S
+        self.known_s = [each.swap_s for each in measured.values() if each.swap_s is not None]
+        self._prior_s = fmean(self.known_s) if self.known_s else PRIOR_SWAP_S
 
     def swap_s(self, queue: str) -> float:
         cost = self._measured.get(queue)
         return self._prior_s if cost is None or cost.swap_s is None else cost.swap_s
+
+    def swap_and_idle_s(self, queue: str) -> tuple[float, float]:
+        """`swap_s` and `idle_s`, in half the time."""
+        cost = self._measured.get(queue)
+        if cost is None:
+            return self._prior_s, float("inf")
+        swap_s, idle_s = cost.swap_s, cost.idle_s
+        return (
+            self._prior_s if swap_s is None else swap_s,
+            float("inf") if idle_s is None else idle_s,
+        )
 
     def idle_s(self, queue: str) -> float:
         cost = self._measured.get(queue)

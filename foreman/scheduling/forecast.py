@@ -10,6 +10,8 @@ import math
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
+from typing import NamedTuple
 
 from foreman.scheduling.values import Demand, Resident, VisitRules
 
@@ -24,8 +26,8 @@ UNFORESEEN = 0.8
 MOST_GROWTH = 0.9
 
 
-@dataclass(frozen=True, slots=True)
-class WaitingWork:
+# Named tuples: there is one of each for each residency on each target, and they are made faster.
+class WaitingWork(NamedTuple):
     """What waits of one residency, and what its jobs are like."""
 
     demand: Demand
@@ -34,8 +36,7 @@ class WaitingWork:
     arrives_per_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class ExpectedStay:
+class ExpectedStay(NamedTuple):
     """`jobs` of a residency, the first after `starts_s` seconds, give or take."""
 
     starts_s: float
@@ -58,6 +59,9 @@ NOT_FORESEEN = Eta(math.inf, math.inf)
 class _Place:
     free_s: float
     variance: float
+
+
+_free_s = attrgetter("free_s")
 
 
 def foresee(
@@ -87,68 +91,85 @@ def foresee(
             starts_s = backlog.run_s / 2  # until a slot is free, on average
         stays[queue] = [ExpectedStay(starts_s, 0.0, backlog.jobs)]
         at_work = own.running / 2 if own.running < slots else 0.0
-        held.append(_after(backlog, _Place(starts_s, 0.0), backlog.jobs + at_work, slots))
+        place = _Place(starts_s, 0.0)
+        _serve(place, backlog, backlog.jobs + at_work, slots)
+        held.append(place)
     held += [_Place(0.0, 0.0) for _ in range(max(places, 1) - len(held))]
-    waiting.sort(key=lambda each: (each.demand.due_at(rules) > now, each.demand.unserved_since()))
-    _visit(rules, now, deque(waiting), held, stays, slots, visit_swaps)
+    in_line = [(each, each.demand.due_at(rules) - now) for each in waiting]
+    in_line.sort(key=lambda each: (each[1] > 0, each[0].demand.unserved_since()))
+    _visit(rules, deque(in_line), held, stays, slots, visit_swaps)
     return stays
 
 
 def _visit(
     rules: VisitRules,
-    now: float,
-    waiting: deque[WaitingWork],
+    waiting: deque[tuple[WaitingWork, float]],  # each with the seconds until it is overdue
     held: list[_Place],
     stays: dict[str, list[ExpectedStay]],
     slots: int,
     visit_swaps: float,
 ) -> None:
     left = VISITS_AHEAD * len(waiting)
+    may_linger = len(held) > 1 and rules.linger_s != 0
     while waiting and left:
         left -= 1
-        backlog = waiting.popleft()
-        demand = backlog.demand
-        place = min(held, key=lambda each: each.free_s) if len(held) > 1 else held[0]
+        backlog, due_s = waiting.popleft()
+        demand, run_s = backlog.demand, backlog.run_s
+        place = min(held, key=_free_s) if len(held) > 1 else held[0]
         # Next to others a resident may linger for two loads; one is about the mean.
-        lingers = len(held) > 1 and place.free_s > 0 and rules.linger_s != 0
-        starts_s = place.free_s + (1 + lingers) * demand.load_s
+        loads = 2 if may_linger and place.free_s > 0 else 1
+        starts_s = place.free_s + loads * demand.load_s
         # Those that come until then are served, too.
-        known = backlog.jobs + backlog.arrives_per_s * starts_s
-        jobs = known
+        known = jobs = backlog.jobs + backlog.arrives_per_s * starts_s
         if waiting:
             # The next in line is overdue at some time, and cuts this visit once it has dwelt.
-            due_s = waiting[0].demand.due_at(rules) - now - starts_s
-            lasts_s = max(due_s, visit_swaps * demand.load_s)
-            if lasts_s < jobs * backlog.run_s / slots:
-                jobs = max(1, math.ceil(lasts_s / backlog.run_s)) * slots
-        jobs = min(jobs, known)
+            lasts_s = max(waiting[0][1] - starts_s, visit_swaps * demand.load_s)
+            if lasts_s < jobs * run_s / slots:
+                jobs = min(max(1, math.ceil(lasts_s / run_s)) * slots, known)
         stays.setdefault(demand.queue, []).append(ExpectedStay(starts_s, place.variance, jobs))
         place.free_s = starts_s
-        done = _after(backlog, place, jobs, slots)
-        place.free_s, place.variance = done.free_s, done.variance
+        _serve(place, backlog, jobs, slots)
         if jobs < backlog.jobs:
             rest = math.ceil(backlog.jobs - jobs)
-            waiting.append(WaitingWork(demand, rest, backlog.run_s, backlog.arrives_per_s))
+            waiting.append((WaitingWork(demand, rest, run_s, backlog.arrives_per_s), due_s))
 
 
 def eta(stays: Sequence[ExpectedStay], *, position: int, slots: int, run_s: float) -> Eta:
     """When the job at `position` (from 0) of a residency starts."""
-    before = float(position)
-    for stay in stays:
-        if before < stay.jobs:
-            rounds = before // slots
-            variance = stay.variance + rounds * run_s * run_s / slots
-            p50_s = stay.starts_s + rounds * run_s
-            deviation_s = math.hypot(math.sqrt(variance), UNFORESEEN * p50_s)
-            return Eta(p50_s, p50_s + DEVIATIONS_P90 * deviation_s)
-        before -= stay.jobs
-    return NOT_FORESEEN
+    return soonest_eta([(slots, stays)], position=position, run_s=run_s)
 
 
-def _after(backlog: WaitingWork, place: _Place, jobs: float, slots: int) -> _Place:
-    """The place when these jobs, and those that come meanwhile, have run: a busy period."""
-    growth = min(MOST_GROWTH, backlog.arrives_per_s * backlog.run_s / slots)
-    rounds = jobs / slots
+def soonest_eta(
+    places: Iterable[tuple[int, Sequence[ExpectedStay]]], *, position: int, run_s: float
+) -> Eta:
+    """The same where several targets, each with its slots and stays, may start the job.
+
+    In the order of their first stays: those that begin after it has started are not looked at.
+    """
+    soonest_s, variance = math.inf, 0.0
+    for slots, stays in places:
+        if stays[0].starts_s >= soonest_s:
+            break
+        before = float(position)
+        for stay in stays:
+            if before < stay.jobs:
+                rounds = before // slots
+                starts_s = stay.starts_s + rounds * run_s
+                if starts_s < soonest_s:
+                    soonest_s = starts_s
+                    variance = stay.variance + rounds * run_s * run_s / slots
+                break
+            before -= stay.jobs
+    if soonest_s == math.inf:
+        return NOT_FORESEEN
+    deviation_s = math.hypot(math.sqrt(variance), UNFORESEEN * soonest_s)
+    return Eta(soonest_s, soonest_s + DEVIATIONS_P90 * deviation_s)
+
+
+def _serve(place: _Place, backlog: WaitingWork, jobs: float, slots: int) -> None:
+    """Let these jobs run there, and those that come meanwhile: a busy period."""
     run_s = backlog.run_s
-    variance = rounds * run_s * run_s * (1 + growth) / (1 - growth) ** 3 / slots
-    return _Place(place.free_s + rounds * run_s / (1 - growth), place.variance + variance)
+    growth = min(MOST_GROWTH, backlog.arrives_per_s * run_s / slots)
+    rounds = jobs / slots
+    place.free_s += rounds * run_s / (1 - growth)
+    place.variance += rounds * run_s * run_s * (1 + growth) / (1 - growth) ** 3 / slots

@@ -7,6 +7,7 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from foreman.core.queues import JobClass
 from foreman.scheduling.rhythm import NO_RHYTHM, Rhythm
@@ -32,9 +33,11 @@ class VisitRules:
         return self.max_wait_batch_s if is_batch else self.max_wait_interactive_s
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
-    """The waiting jobs of one residency, as one target that can serve it sees them."""
+class Demand(NamedTuple):
+    """The waiting jobs of one residency, as one target that can serve it sees them.
+
+    A named tuple: forecasts make one of each residency for each target, every second.
+    """
 
     queue: str  # the residency's model queue
     interactive_at: float | None  # when its oldest interactive job came; None: none waits

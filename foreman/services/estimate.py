@@ -22,8 +22,7 @@ def estimate(runtime: WebRuntime, job: JobRow) -> Estimate | None:
         return None
     with runtime.database.statement() as connection:
         ahead = count_ahead(connection, job)
-    median_s, slow_s = (
-        runtime.prospect.eta_s(job.queue, ahead, is_p90=is_p90, pinned=job.pinned_target)
-        for is_p90 in (False, True)
-    )
-    return Estimate(ahead + 1, median_s, slow_s)
+    eta = runtime.prospect.eta(job.queue, ahead, pinned=job.pinned_target)
+    if eta.p50_s == float("inf"):
+        return Estimate(ahead + 1, None, None)
+    return Estimate(ahead + 1, eta.p50_s, eta.p90_s)

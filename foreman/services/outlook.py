@@ -7,11 +7,10 @@ runtime: `room`, `queues`, `leased` and `prospect`.
 import time
 from collections.abc import Collection
 
-from foreman.config import Settings
-from foreman.core.drain import Rules
 from foreman.core.steps import finished
 from foreman.runtime import WebRuntime
 from foreman.services.prospects import prospects
+from foreman.services.rules import visit_rules
 from foreman.store.queue_rows import read_queues
 from foreman.store.targets import read_targets
 
@@ -39,7 +38,9 @@ def look_ahead(runtime: WebRuntime) -> float:
         return found.targets if found else ()
 
     pieces = _Pieces()
-    work = prospects(runtime.queues, rules_of(runtime.settings), having)
+    settings, promises = runtime.settings, runtime.prospect.promises
+    rules = visit_rules(settings)
+    work = prospects(runtime.queues, rules, settings.targets, having, promises)
     runtime.prospect = finished(work, pieces.pause)
     return pieces.took_s
 
@@ -62,13 +63,3 @@ class _Pieces:
         if took_s - self._ended_s >= PIECE_S:
             time.sleep(PAUSE_S)
             self._ended_s, self._began_at = took_s, time.perf_counter()
-
-
-def rules_of(settings: Settings) -> Rules:
-    """What the drain policy decides by."""
-    return Rules(
-        max_wait_interactive_s=settings.max_wait_interactive_s,
-        max_wait_batch_s=settings.max_wait_batch_s,
-        kappa=settings.swap_kappa,
-        job_limit_s=settings.job_timeout_s,
-    )

@@ -1,4 +1,4 @@
-"""Models that stay loaded beside the resident one: which were used where, and what it cost."""
+"""Embedding models: which were used where, and are therefore kept loaded for a while."""
 
 from collections.abc import Collection
 from datetime import timedelta
@@ -26,16 +26,3 @@ def recently_used(connection: Connection, *, within_s: float) -> frozenset[tuple
     recent = KeptModel.used_at > func.now() - timedelta(seconds=within_s)
     statement = select(KeptModel.target, KeptModel.model).where(recent)
     return frozenset((row.target, row.model) for row in connection.execute(statement))
-
-
-def count_eviction(connection: Connection, target: str, model: str) -> None:
-    """Count that the memory of a target did not hold this model beside another."""
-    # A pinned model may have no row yet; to count is not to use.
-    never = func.to_timestamp(0)
-    statement = upsert(KeptModel).values(target=target, model=model, used_at=never, evictions=1)
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=[KeptModel.target, KeptModel.model],
-            set_={"evictions": KeptModel.evictions + 1},
-        )
-    )

@@ -202,12 +202,28 @@ class Target(Base):
     worker: Mapped[str | None]
     fence: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     lease_until: Mapped[datetime | None]
+    # Three of the version before 0006, whose processes may still run; nothing uses them here.
     resident_queue: Mapped[str | None]
     resident_since: Mapped[datetime | None]
-    loading_queue: Mapped[str | None]  # a swap to it is under way
+    loading_queue: Mapped[str | None]
     sick_since: Mapped[datetime | None]  # it answers lists, and no work
     sick_reason: Mapped[str | None]
-    reason: Mapped[str | None]  # of its newest decision, in words
+    reason: Mapped[str | None]  # of its newest load, in words
+    room: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))  # what was learned
+
+
+class Resident(Base):
+    """A residency that a target has loaded, or is loading."""
+
+    __tablename__ = "residents"
+
+    target: Mapped[str] = mapped_column(primary_key=True)
+    queue: Mapped[str] = mapped_column(primary_key=True)
+    model: Mapped[str | None]  # None: it is loading, and its queue does not name it
+    size_bytes: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    is_pinned: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    since: Mapped[datetime] = mapped_column(server_default=func.now())
+    is_loading: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
 
 
 class ResidencyCost(Base):
@@ -258,21 +274,26 @@ class WebProcess(Base):
 
 
 class Swap(Base):
-    """One change of what a target serves."""
+    """One load on a target, and the visits that it ended."""
 
     __tablename__ = "swaps"
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     target: Mapped[str]
-    from_queue: Mapped[str | None]
     to_queue: Mapped[str]
+    unloaded: Mapped[list[Any] | None]  # queues; None: see `from_queue`
     reason: Mapped[str]
-    jobs_served: Mapped[int] = mapped_column(Integer)  # in the visit that ended
+    jobs_served: Mapped[int] = mapped_column(Integer)  # in the visits that ended
     cost_s: Mapped[float | None] = mapped_column(Double)  # unload and load; None: it failed
     head_wait_s: Mapped[float | None] = mapped_column(Double)  # of the job that it was made for
-    # Of the visit that ended: what first in, first out would have swapped for the same jobs.
+    # Of the visits that ended: lingers, how many of these a job ended, seconds that brought none.
+    lingers: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    lingers_answered: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    linger_wasted_s: Mapped[float] = mapped_column(Double, server_default=text("0"))
+    at: Mapped[datetime] = mapped_column(server_default=func.now())
+    # Of the version before 0006, whose workers may still write them.
+    from_queue: Mapped[str | None]
     fifo_swaps: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     saved_s: Mapped[float] = mapped_column(Double, server_default=text("0"))
-    at: Mapped[datetime] = mapped_column(server_default=func.now())
 
     __table_args__ = (Index("swaps_newest", text("at DESC"), text("id DESC")),)

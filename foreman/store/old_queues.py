@@ -20,7 +20,6 @@ from sqlalchemy import (
     func,
     literal,
     literal_column,
-    or_,
     select,
     tuple_,
     update,
@@ -29,7 +28,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from foreman.core.queues import JobClass, class_queue
 from foreman.core.states import JobState
-from foreman.store.models import Job, OldQueue, Target
+from foreman.store.models import Job, OldQueue, Resident
 
 BATCH = 100
 
@@ -67,7 +66,7 @@ def is_idle(queue: SQLColumnExpression[str], *, older_than_days: float) -> Colum
     is_recent = exists().where(
         Job.queue == queue, Job.status == 200, Job.ended_at >= days_ago(older_than_days)
     )
-    is_loaded = exists().where(or_(Target.resident_queue == queue, Target.loading_queue == queue))
+    is_loaded = exists().where(Resident.queue == queue)
     return and_(~is_open, ~is_at_work, ~is_recent, ~is_loaded)
 
 

@@ -1,21 +1,61 @@
-"""What the queues look like from outside: run times, targets, costs; the ledger, page by page."""
+"""What the queues look like from outside: what waits, run times, targets, costs."""
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import ARRAY, Connection, Double, Text, extract, func, literal, select, true
+from sqlalchemy import (
+    ARRAY,
+    Connection,
+    Double,
+    Integer,
+    Text,
+    case,
+    extract,
+    func,
+    literal,
+    select,
+    true,
+)
 from sqlalchemy.orm import aliased
 
 from foreman.core.outlook import Cost
-from foreman.core.prospect import RunTimes
 from foreman.core.waiting import Waiting
-from foreman.store.models import Job, ResidencyCost, Swap, Target
+from foreman.scheduling.prospect import RunTimes
+from foreman.store.models import Job, ResidencyCost, Resident, Swap, Target
 from foreman.store.upkeep import waiting_queues
 
 # Ended runs of a residency that its times are taken from.
 SAMPLE = 200
+# How many of them ended of late is how fast its jobs come.
+RATE_OVER_S = 600
+# Lingers that have ended in this time are reported.
+LINGERS_OVER = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class ResidentState:
+    """A residency that a target has loaded or is loading, as its worker last wrote it down."""
+
+    queue: str
+    model: str | None
+    size_bytes: int
+    is_pinned: bool
+    is_loading: bool
+    dwell_s: float
+    running: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Lingers:
+    """Lingers that have ended: how many, how many of them by a job; the seconds of the others."""
+
+    ended: int = 0
+    answered: int = 0
+    wasted_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,22 +65,21 @@ class TargetState:
     name: str
     slots: int
     is_live: bool
-    resident_queue: str | None
-    dwell_s: float
-    loading_queue: str | None
     sick_reason: str | None
     reason: str | None
-    running: int
-    costs: dict[str, Cost]  # by model queue
+    room: Mapping[str, Any] = field(default_factory=dict)  # what was learned of it
+    residents: Sequence[ResidentState] = ()
+    costs: Mapping[str, Cost] = field(default_factory=dict)  # by model queue
+    lingers: Lingers = Lingers()
 
 
 @dataclass(frozen=True, slots=True)
 class QueueFacts:
     """All that is known of the queues at one moment."""
 
-    waiting: list[Waiting]
-    targets: list[TargetState]
-    runs: dict[str, RunTimes]
+    waiting: Sequence[Waiting]
+    targets: Sequence[TargetState]
+    runs: Mapping[str, RunTimes]
     read_at: float = float("inf")  # on this process's monotonic clock
 
 
@@ -49,42 +88,76 @@ def read_queues(connection: Connection) -> QueueFacts:
     read_at = time.monotonic()
     waiting = waiting_queues(connection)
     targets = _targets(connection)
-    resident = {each.resident_queue for each in targets if each.resident_queue}
+    resident = {each.queue for target in targets for each in target.residents}
     queues = sorted({each.queue for each in waiting} | resident)
     return QueueFacts(waiting, targets, run_times(connection, queues), read_at)
 
 
 def _targets(connection: Connection) -> list[TargetState]:
-    costs: dict[str, dict[str, Cost]] = {}
-    idle = extract("epoch", func.now() - ResidencyCost.served_until).cast(Double)
-    asked = select(ResidencyCost.target, ResidencyCost.queue, ResidencyCost.swap_s, idle)
-    for target, queue, swap_s, idle_s in connection.execute(asked):
-        costs.setdefault(target, {})[queue] = Cost(swap_s, idle_s)
-    running = (
-        select(Job.target, func.count().label("running"))
+    residents, costs = _residents(connection), _costs(connection)
+    lingers = _lingers(connection)
+    statement = select(
+        Target.name,
+        Target.slots,
+        func.coalesce(Target.lease_until > func.now(), False).label("is_live"),
+        Target.sick_reason,
+        Target.reason,
+        Target.room,
+    ).order_by(Target.name)
+    return [
+        TargetState(
+            **row,
+            residents=residents.get(row["name"], ()),
+            costs=costs.get(row["name"], {}),
+            lingers=lingers.get(row["name"], Lingers()),
+        )
+        for row in connection.execute(statement).mappings()
+    ]
+
+
+def _residents(connection: Connection) -> dict[str, list[ResidentState]]:
+    working = (
+        select(Job.target, Job.queue, func.count().label("running"))
         .where(Job.state == "working")
-        .group_by(Job.target)
+        .group_by(Job.target, Job.queue)
         .subquery()
     )
+    is_its = (working.c.target == Resident.target) & (working.c.queue == Resident.queue)
     statement = (
         select(
-            Target.name,
-            Target.slots,
-            func.coalesce(Target.lease_until > func.now(), False).label("is_live"),
-            Target.resident_queue,
-            func.coalesce(extract("epoch", func.now() - Target.resident_since), 0.0)
-            .cast(Double)
-            .label("dwell_s"),
-            Target.loading_queue,
-            Target.sick_reason,
-            Target.reason,
-            func.coalesce(running.c.running, 0).label("running"),
+            Resident.target,
+            Resident.queue,
+            Resident.model,
+            Resident.size_bytes,
+            Resident.is_pinned,
+            Resident.is_loading,
+            extract("epoch", func.now() - Resident.since).cast(Double),
+            func.coalesce(working.c.running, 0),
         )
-        .outerjoin(running, running.c.target == Target.name)
-        .order_by(Target.name)
+        .outerjoin(working, is_its)
+        .order_by(Resident.since, Resident.queue)
     )
-    rows = connection.execute(statement).mappings()
-    return [TargetState(**row, costs=costs.get(row["name"], {})) for row in rows]
+    found: dict[str, list[ResidentState]] = defaultdict(list)
+    for target, *rest in connection.execute(statement):
+        found[target].append(ResidentState(*rest))
+    return found
+
+
+def _costs(connection: Connection) -> dict[str, dict[str, Cost]]:
+    idle = extract("epoch", func.now() - ResidencyCost.served_until).cast(Double)
+    asked = select(ResidencyCost.target, ResidencyCost.queue, ResidencyCost.swap_s, idle)
+    costs: dict[str, dict[str, Cost]] = defaultdict(dict)
+    for target, queue, swap_s, idle_s in connection.execute(asked):
+        costs[target][queue] = Cost(swap_s, idle_s)
+    return costs
+
+
+def _lingers(connection: Connection) -> dict[str, Lingers]:
+    sums = (func.sum(Swap.lingers), func.sum(Swap.lingers_answered), func.sum(Swap.linger_wasted_s))
+    of_late = Swap.at > func.now() - LINGERS_OVER
+    statement = select(Swap.target, *sums).where(of_late).group_by(Swap.target)
+    rows = connection.execute(statement)
+    return {target: Lingers(ended, won, wasted) for target, ended, won, wasted in rows}
 
 
 def run_times(connection: Connection, queues: Sequence[str]) -> dict[str, RunTimes]:
@@ -96,61 +169,20 @@ def run_times(connection: Connection, queues: Sequence[str]) -> dict[str, RunTim
     asked = names.table_valued("queue", name="asked").render_derived()
     ended = aliased(Job)
     took = extract("epoch", ended.ended_at - ended.working_at).cast(Double)
+    age = extract("epoch", func.now() - ended.ended_at).cast(Double)
     newest = (
-        select(took.label("took"))
+        select(took.label("took"), age.label("age"))
         .where(ended.queue == asked.c.queue, ended.status == 200, ended.working_at.is_not(None))
         .order_by(ended.ended_at.desc())
         .limit(SAMPLE)
         .lateral()
     )
     p50, p90 = (func.percentile_cont(part).within_group(newest.c.took) for part in (0.5, 0.9))
-    statement = select(asked.c.queue, p50, p90).select_from(asked).join(newest, true())
+    of_late = func.count().filter(newest.c.age < RATE_OVER_S).cast(Double)
+    # A sample that is full has ended within less time than that.
+    is_full = func.count() == literal(SAMPLE, Integer)
+    within = case((is_full, func.least(func.max(newest.c.age), RATE_OVER_S)), else_=RATE_OVER_S)
+    figures = (p50, p90, func.avg(newest.c.took), of_late / func.greatest(within, 1.0))
+    statement = select(asked.c.queue, *figures).select_from(asked).join(newest, true())
     rows = connection.execute(statement.group_by(asked.c.queue))
-    return {queue: RunTimes(p50_s, p90_s) for queue, p50_s, p90_s in rows}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SwapRow:
-    """One line of the ledger."""
-
-    id: int
-    at: datetime
-    target: str
-    from_queue: str | None
-    to_queue: str
-    reason: str
-    cost_s: float | None
-    jobs_served: int
-    head_wait_s: float | None
-    fifo_swaps: int
-    saved_s: float
-
-
-_SWAP = tuple(getattr(Swap, name) for name in SwapRow.__dataclass_fields__)
-
-
-def list_swaps(connection: Connection, *, before_id: int | None, limit: int) -> list[SwapRow]:
-    """The newest swaps first; `before_id` is the last one of the page before."""
-    statement = select(*_SWAP).order_by(Swap.id.desc()).limit(limit)
-    if before_id is not None:
-        statement = statement.where(Swap.id < before_id)
-    rows = connection.execute(statement)
-    return [SwapRow(**dict(zip(SwapRow.__dataclass_fields__, row, strict=True))) for row in rows]
-
-
-@dataclass(frozen=True, slots=True)
-class Savings:
-    """What draining has saved against first in, first out, over all swaps that are kept."""
-
-    swaps: int
-    fifo_swaps: int
-    saved_s: float
-
-
-def read_savings(connection: Connection) -> Savings:
-    statement = select(
-        func.count(),
-        func.coalesce(func.sum(Swap.fifo_swaps), 0),
-        func.coalesce(func.sum(Swap.saved_s), 0.0),
-    )
-    return Savings(*connection.execute(statement).one())
+    return {queue: RunTimes(*rest) for queue, *rest in rows}

@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, func, or_, select, update
+from sqlalchemy import Connection, case, delete, func, literal, or_, select, update
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from foreman.core.lease import Lease
 from foreman.parsing import TargetSpec
-from foreman.store.models import Target, WebProcess
+from foreman.store.models import Resident, Target, WebProcess
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,22 +22,24 @@ class TargetRow:
     url: str
     worker: str | None
     is_leased: bool
-    resident_queue: str | None
-    resident_since: datetime | None
-    loading_queue: str | None
     sick_reason: str | None
     reason: str | None
 
 
 def declare_targets(connection: Connection, specs: Sequence[TargetSpec]) -> None:
-    """Make the rows say what the settings say; leases stay as they are."""
+    """Make the rows say what the settings say; leases stay as they are.
+
+    What is loaded there and what was learned of its room is forgotten when its URL changes: it is
+    another server.
+    """
     for spec in specs:
         row = upsert(Target).values(name=spec.name, url=spec.url, slots=spec.slots)
-        connection.execute(
-            row.on_conflict_do_update(
-                index_elements=[Target.name], set_={"url": spec.url, "slots": spec.slots}
-            )
-        )
+        is_same = Target.url == spec.url
+        room = case((is_same, Target.room), else_=literal({}, JSONB))
+        of_another = select(Target.name).where(Target.name == spec.name, ~is_same)
+        connection.execute(delete(Resident).where(Resident.target.in_(of_another)))
+        changes = {"url": spec.url, "slots": spec.slots, "room": room}
+        connection.execute(row.on_conflict_do_update(index_elements=[Target.name], set_=changes))
 
 
 def acquire_lease(
@@ -67,14 +70,6 @@ def acquire_lease(
     )
     row = connection.execute(statement).one_or_none()
     return Lease(*row) if row else None
-
-
-def read_resident(connection: Connection, target: str) -> str | None:
-    """The model queue that a target has loaded; None when a swap was never finished."""
-    resident = select(Target.resident_queue).where(
-        Target.name == target, Target.loading_queue.is_(None)
-    )
-    return connection.scalar(resident)
 
 
 def renew_lease(connection: Connection, lease: Lease, *, lease_s: float) -> bool:
@@ -110,9 +105,6 @@ def read_targets(connection: Connection, *, grace_s: float = 0) -> list[TargetRo
         Target.url,
         Target.worker,
         is_leased,
-        Target.resident_queue,
-        Target.resident_since,
-        Target.loading_queue,
         Target.sick_reason,
         Target.reason,
     ).order_by(Target.name)

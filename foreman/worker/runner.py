@@ -19,7 +19,7 @@ from foreman.core.frames import Head
 from foreman.core.holding import held_back
 from foreman.core.lengths import promised_length
 from foreman.core.queues import Residency, residency_of
-from foreman.core.reshape import Reshaped, kept_loaded, unloading
+from foreman.core.reshape import Reshaped, kept_loaded, unchanged, unloading
 from foreman.core.states import Phase
 from foreman.errors import (
     DatabaseUnavailable,
@@ -168,11 +168,11 @@ class Runner:
         claim = run.claim
         looked = unloading(claim.body, claim.endpoint)
         if looked is None:
-            return Reshaped(claim.body)
+            return unchanged(claim.body)
         if self._runtime.settings.keep_loaded and self._has_more(claim.queue):
             return kept_loaded(claim.body, looked)
         run.unloads_after = True
-        return Reshaped(claim.body)
+        return unchanged(claim.body)
 
     def _has_more(self, queue: str) -> bool:
         try:

@@ -42,10 +42,17 @@ class ScriptedTarget:
     `asked` has only what the script was asked: foreman's own looks and loads come at any time.
     """
 
-    def __init__(self, script: Script, *, models: list[dict[str, Any]] | None = None) -> None:
+    def __init__(
+        self,
+        script: Script,
+        *,
+        models: list[dict[str, Any]] | None = None,
+        loaded: list[dict[str, Any]] | None = None,
+    ) -> None:
         self.asked: list[Asked] = []
         self._script = script
         self._models = models or [{"name": "m:latest", "capabilities": ["completion"]}]
+        self._loaded = loaded or []
         fake = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -108,7 +115,7 @@ class ScriptedTarget:
         if asked.path == "/api/tags" and asked.headers.get("user-agent") == "foreman":
             return Reply(body=json.dumps({"models": self._models}).encode())
         if asked.path == "/api/ps" and asked.headers.get("user-agent") == "foreman":
-            return Reply(body=b'{"models":[]}')
+            return Reply(body=json.dumps({"models": self._loaded}).encode())
         return Reply() if _is_load(asked) else None
 
 

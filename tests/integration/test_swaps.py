@@ -61,7 +61,7 @@ def test_an_overdue_residency_ends_a_visit_that_has_paid_for_its_swap(
     new_stack: NewStack, new_ollama: NewOllama
 ) -> None:
     ollama = new_ollama(tokens_per_s=40, load_s=LOAD_S, max_loaded=1)
-    rules = {"FOREMAN_MAX_WAIT_INTERACTIVE": "1", "FOREMAN_SWAP_KAPPA": "4"}
+    rules = {"FOREMAN_MAX_WAIT_INTERACTIVE": "1", "FOREMAN_MIN_VISIT_SWAPS": "4"}
     stack = new_stack(ollama, settings=rules)
     with Crowd(stack, "chain-a", clients=12) as crowd:
         wait_for(lambda: crowd.answered > 4)
@@ -73,7 +73,7 @@ def test_an_overdue_residency_ends_a_visit_that_has_paid_for_its_swap(
     first, second, third, *_ = swaps(stack)
     assert (first["reason"], second["reason"], third["reason"]) == ("first", "overdue", "drained")
     assert second["head_wait_s"] >= 1
-    # D = kappa * swap: not before the visit had paid for its swap.
+    # D = 4 swaps: not before the visit had paid for its swap.
     dwell_s = (second["at"] - first["at"]).total_seconds()
     assert dwell_s >= 4 * first["cost_s"]
     assert second["jobs_served"] >= 4
@@ -244,7 +244,7 @@ def test_a_job_for_one_target_alone_does_not_wait_for_another_that_loads_its_mod
     ollamas = [new_ollama(models="both=1GiB", load_s=load_s) for load_s in (8, 0.05)]
     stack = new_stack(*ollamas, workers=2)
     stack.wait_for_targets(2)
-    loading = "SELECT name FROM targets WHERE loading_queue IS NOT NULL"
+    loading = "SELECT target AS name FROM residents WHERE is_loading"
     job = {"endpoint": "/api/chat", "request": chat("both")}
     assert stack.post("/jobs", job, headers={"X-Foreman-Target": "gpu1"}).status == 202
     wait_for(lambda: stack.rows(loading))

@@ -45,7 +45,8 @@ VARIABLES: list[tuple[str, str, Any, str, Any, list[str]]] = [
     ("FOREMAN_JOB_TIMEOUT", "job_timeout_s", 1800.0, "60", 60.0, ["0", "nan", "never"]),
     ("FOREMAN_MAX_WAIT_INTERACTIVE", "max_wait_interactive_s", 30.0, "5", 5.0, ["0", "soon"]),
     ("FOREMAN_MAX_WAIT_BATCH", "max_wait_batch_s", 600.0, "60", 60.0, ["0", "-1"]),
-    ("FOREMAN_SWAP_KAPPA", "swap_kappa", 10.0, "2.5", 2.5, ["0", "nan"]),
+    ("FOREMAN_MIN_VISIT_SWAPS", "min_visit_swaps", None, "2.5", 2.5, ["-1", "nan", "off", "inf"]),
+    ("FOREMAN_LINGER", "linger_s", None, "off", 0.0, ["-1", "nan", "on", "inf"]),
     ("FOREMAN_FIRST_BYTE", "first_byte_s", 300.0, "60", 60.0, ["0", "x"]),
     ("FOREMAN_TARGET_SILENCE", "target_silence_s", 330.0, "60", 60.0, ["0", "-inf"]),
     ("FOREMAN_BYPASS_CONCURRENCY", "bypass_concurrency", 4, "9", 9, ["0", "x"]),
@@ -201,6 +202,51 @@ def test_targets_have_names_urls_and_slots() -> None:
         TargetSpec(name="b.2", url="https://gpu2", slots=1),
         TargetSpec(name="c_3", url="http://[::1]:9", slots=1),
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "residents", "memory_bytes"),
+    [
+        ("", None, None),
+        ("?residents=1", 1, None),
+        ("?memory=48GiB&slots=2", None, 48 * 1024 * MIB),
+        ("?slots=4&residents=3&memory=24GB", 3, 24_000_000_000),
+        ("?memory=1TiB", None, 1024 * 1024 * MIB),
+        ("?memory=512MB", None, 512_000_000),
+    ],
+)
+def test_a_target_may_say_what_it_has_room_for(
+    options: str, residents: int | None, memory_bytes: int | None
+) -> None:
+    (target,) = read(FOREMAN_TARGETS=f"gpu=http://gpu:11434{options}").targets
+
+    assert (target.residents, target.memory_bytes) == (residents, memory_bytes)
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("residents=0", "target gpu: residents: must be a whole number above 0"),
+        ("memory=48", "target gpu: memory: must be a size such as 48GiB or 24GB"),
+        ("memory=2PiB", "target gpu: memory: must be a size such as 48GiB or 24GB"),
+        ("room=1", "target gpu: the options are slots, residents, memory, not room"),
+    ],
+)
+def test_a_room_that_cannot_be_meant_is_named(option: str, said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        read(FOREMAN_TARGETS=f"gpu=http://gpu:11434?{option}")
+
+
+def test_auto_leaves_lingering_and_the_shortest_visit_to_foreman() -> None:
+    settings = read(FOREMAN_LINGER="auto", FOREMAN_MIN_VISIT_SWAPS="auto")
+
+    assert (settings.linger_s, settings.min_visit_swaps) == (None, None)
+    assert read(FOREMAN_LINGER="2.5").linger_s == 2.5
+
+
+def test_a_variable_that_was_replaced_stops_the_start_and_names_its_successor() -> None:
+    with pytest.raises(SettingsError, match=r"^FOREMAN_SWAP_KAPPA .* FOREMAN_MIN_VISIT_SWAPS"):
+        read(FOREMAN_SWAP_KAPPA="10")
 
 
 @pytest.mark.parametrize(

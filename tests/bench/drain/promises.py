@@ -24,7 +24,7 @@ def ledger(runs: Sequence[Observed], alone: Observed) -> Section:
             (
                 run.name,
                 f"{len(told.reasons)}: {reasons}",
-                f"{told.swaps_avoided} ({told.fifo_swaps - len(told.reasons) - 1})",
+                f"{told.swaps_avoided} ({told.fifo_swaps - len(told.reasons)})",
                 str(really),
                 f"{told.gpu_seconds_saved:.0f} ({really * trace_of.LOAD_S:.0f})",
                 _bounds(visits),
@@ -40,9 +40,9 @@ def ledger(runs: Sequence[Observed], alone: Observed) -> Section:
     return Section(
         "The ledger and the bound",
         "*Avoided* is `swaps_avoided`, in brackets what it should be: the changes of model in the"
-        f" order in which the jobs were accepted ({fifo}), less foreman's swaps, and less one that"
-        " settled the count of the last visit. Ollama itself lets requests pass that need no load,"
-        " so against its own loads, the next column and the brackets of *saved*, less is avoided."
+        f" order in which the jobs were accepted ({fifo}), less foreman's swaps. Ollama itself lets"
+        " requests pass that need no load, so against its own loads, the next column"
+        " and the brackets of *saved*, less is avoided."
         " A wait is held to the bound that `GET /queues` printed when it began. The bound is one"
         " for visits; a job behind others, whose visit is cut, waits for two.",
         (

@@ -8,35 +8,45 @@ from dataclasses import replace
 import pytest
 
 from foreman.api.queues import STALE_AFTER_S
+from foreman.core.lease import Lease
 from foreman.core.queues import JobClass
+from foreman.core.residents import LoadRow, ResidentRow
 from foreman.core.states import JobState
 from foreman.runtime import WebRuntime
+from foreman.scheduling.room import Clash, Room
 from foreman.services.outlook import look_ahead, read_facts
-from foreman.store import runs, swaps
+from foreman.store import residents, runs
 from tests.integration.api.ground import Caller, ask, problem_of
 from tests.integration.store.ground import Store
 
 A, B = "model.chain-a%3Alatest", "model.chain-b%3Alatest"
+C = "model.chain-c%3Alatest"
 
 
-def serve(store: Store, queue: str, *, cost_s: float = 4.0, fifo_swaps: int = 1) -> None:
-    """A worker leases the target and brings a residency there."""
-    store.declare("gpu")
-    store.sql("UPDATE targets SET lease_until = NULL")
-    lease = store.lease("gpu", lease_s=60)
-    line = swaps.SwapRecord(
-        to_queue=queue,
+def serve(store: Store, *queues: str, cost_s: float = 4.0, lease: Lease | None = None) -> Lease:
+    """A worker leases the target and loads these residencies, the last one just now."""
+    if lease is None:
+        store.declare("gpu")
+        store.sql("UPDATE targets SET lease_until = NULL")
+        lease = store.lease("gpu", lease_s=60)
+    line = LoadRow(
+        queue=queues[-1],
         model="m",
+        unloaded=(C,),
         reason="drained",
-        jobs_served=3,
         cost_s=cost_s,
         was_loaded=False,
         head_wait_s=1.5,
-        fifo_swaps=fifo_swaps,
-        saved_s=fifo_swaps * cost_s - cost_s,
+        jobs_served=3,
+        lingers=4,
+        lingers_answered=3,
+        linger_wasted_s=2.5,
     )
     with store.database.transaction() as connection:
-        swaps.record_swap(connection, lease, line)
+        rows = [ResidentRow(queue, "m", 5, is_pinned=False) for queue in queues]
+        residents.tell_residents(connection, lease, rows)
+        residents.record_load(connection, lease, line)
+    return lease
 
 
 def ended(store: Store, queue: str, *, took_s: float) -> None:
@@ -54,7 +64,7 @@ def look(runtime: WebRuntime) -> None:
 def test_without_work_there_is_no_queue(caller: Caller, runtime: WebRuntime) -> None:
     look(runtime)
 
-    assert caller.get("/queues").json == {"data": []}
+    assert caller.get("/queues").json["data"] == []
 
 
 def test_a_queue_tells_who_waits_where_it_is_loaded_and_what_to_expect(
@@ -80,12 +90,62 @@ def test_a_queue_tells_who_waits_where_it_is_loaded_and_what_to_expect(
     assert (second["run_p50_s"], second["run_p90_s"]) == pytest.approx((2, 2), abs=0.01)
     assert 20 <= first["oldest_wait_s"]["interactive"] < 40
     assert first["swap_s"] == {"gpu": 4}  # as the other's: none of its own was measured
-    # Two runs of 2 s on one slot, then a swap of 4 s.
+    # Two runs of 2 s on one slot, then a load of 4 s.
     assert first["starts_p50_s"] == pytest.approx(8, abs=0.5)
-    assert A in first["why"]
-    # 30 + 4 + (10 * 4 + 4 + 1800)
-    assert first["bound_s"]["interactive"] == pytest.approx(1878)
-    assert first["bound_s"]["batch"] == pytest.approx(2448)
+    assert first["starts_p90_s"] > 8
+    assert first["why"] == "gpu: it is next, once there is room for it"
+    # 10 s are left of 30; a turn of two loads, a dwell of at most 80 loads and a run; its load.
+    assert first["bound_s"] == {"interactive": pytest.approx(10 + (8 + 320 + 1800) + 4, abs=1)}
+    assert second["bound_s"] == {}  # it is loaded
+
+
+def test_the_promise_to_a_job_does_not_grow_while_it_waits(
+    caller: Caller, store: Store, runtime: WebRuntime
+) -> None:
+    lease = serve(store, A)
+    store.queued(queue=B, model="chain-b:latest")
+    look(runtime)
+    (before,) = [each for each in caller.get("/queues").json["data"] if each["queue"] == B]
+
+    serve(store, A, cost_s=400.0, lease=lease)  # from now on a load takes far longer
+    look(runtime)
+    (after,) = [each for each in caller.get("/queues").json["data"] if each["queue"] == B]
+
+    assert after["swap_s"]["gpu"] > before["swap_s"]["gpu"] + 100
+    assert after["bound_s"]["interactive"] <= before["bound_s"]["interactive"]
+
+
+def test_a_target_tells_what_it_has_loaded_and_what_it_has_room_for(
+    caller: Caller, store: Store, runtime: WebRuntime
+) -> None:
+    lease = serve(store, A, B)
+    room = Room(sizes={A: 5, B: 6}, seen_count=2, seen_bytes=11, clashes=(Clash(3, 20),))
+    with store.database.transaction() as connection:
+        residents.tell_loading(connection, lease, C, reason="it fits next to what is loaded")
+        residents.save_room(connection, lease, room)
+    look(runtime)
+
+    (target,) = caller.get("/queues").json["targets"]
+
+    assert (target["name"], target["is_live"], target["sick_reason"]) == ("gpu", True, None)
+    assert [(each["queue"], each["size_bytes"]) for each in target["residents"]] == [(A, 5), (B, 5)]
+    assert [(each["queue"], each["model"]) for each in target["loading"]] == [(C, "chain-c:latest")]
+    assert target["reason"] == "it fits next to what is loaded"
+    assert target["room"] == {
+        "residents": None,
+        "memory_bytes": None,
+        "sizes": {A: 5, B: 6},
+        "fits": {"residents": 2, "size_bytes": 11},
+        "clashes": [{"residents": 3, "size_bytes": 20}],
+    }
+    assert target["lingers"] == {"ended": 4, "answered": 3, "wasted_s": 2.5}
+
+
+def test_readiness_names_what_is_loaded(caller: Caller, store: Store, runtime: WebRuntime) -> None:
+    serve(store, A)
+    look(runtime)
+
+    assert caller.get("/readyz").json["residents"] == {"gpu": ["m"]}
 
 
 def test_a_queue_whose_model_no_live_target_has_says_so(
@@ -118,17 +178,39 @@ def test_a_waiting_job_knows_its_place_and_when_it_starts(
 
 def test_swaps_are_listed_newest_first_page_by_page(caller: Caller, store: Store) -> None:
     for queue in (A, B, A):
-        serve(store, queue, fifo_swaps=5)
+        serve(store, queue)
+    store.sql("UPDATE swaps SET unloaded = NULL, from_queue = 'model.old'"
+              " WHERE id = (SELECT min(id) FROM swaps)")  # fmt: skip
 
     page = caller.get("/swaps?limit=2").json
     rest = caller.get(f"/swaps?limit=2&after={page['next']}").json
 
     assert [swap["to_queue"] for swap in page["data"]] == [A, B]
     assert page["has_more"]
-    assert [swap["from_queue"] for swap in rest["data"]] == [None]
+    assert page["data"][0]["unloaded"] == [C]
+    assert page["data"][0]["lingers_answered"] == 3
+    # A line of the version with one resident.
+    assert [swap["unloaded"] for swap in rest["data"]] == [["model.old"]]
     assert not rest["has_more"]
     assert rest["next"] is None
-    assert page["totals"] == {"swaps": 3, "swaps_avoided": 12, "gpu_seconds_saved": 48}
+
+
+def test_loads_are_compared_with_first_in_first_out_over_the_same_jobs(
+    caller: Caller, store: Store
+) -> None:
+    for queue in (A, B, A, A, B):
+        ended(store, queue, took_s=1)
+    store.queued(queue=C)  # not served yet
+    store.sql("UPDATE jobs SET created_at = now() - interval '1 minute' + id_row * interval '1 s'"
+              " FROM (SELECT id AS which, row_number() OVER (ORDER BY created_at, id) AS id_row"
+              "       FROM jobs) numbered WHERE which = id")  # fmt: skip
+    for queue in (A, B):
+        serve(store, queue, cost_s=4.0)
+
+    # A, B, A, B: four loads of 4 s, and two were made.
+    assert caller.get("/swaps").json["totals"] == {
+        "jobs": 5, "swaps": 2, "swaps_avoided": 2, "gpu_seconds_saved": 8.0,
+    }  # fmt: skip
 
 
 def test_a_picture_of_the_queues_that_is_old_is_not_shown_as_one_of_now(

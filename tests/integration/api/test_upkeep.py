@@ -100,5 +100,5 @@ def test_what_waits_is_counted_and_foreseen_in_the_background(
     store.queued(queue="model.chain-a%3Alatest", model="chain-a:latest")
 
     wait_for(lambda: runtime.room.count("model.chain-a%3Alatest") == 1)
-    wait_for(lambda: [each.starts_p50_s for each in runtime.prospect.reports] == [10.0])
+    wait_for(lambda: [each.starts_p50_s for each in runtime.prospect.queue_reports] == [10.0])
     assert runtime.leased == {"gpu"}

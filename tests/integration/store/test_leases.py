@@ -1,11 +1,10 @@
-"""Targets: one worker at a time by lease and fence, and the ledger of swaps."""
+"""Targets: one worker at a time by lease and fence."""
 
 from typing import Any
 
 from foreman.core.lease import Lease
-from foreman.core.outlook import Cost
 from foreman.parsing import TargetSpec
-from foreman.store import swaps, targets
+from foreman.store import targets
 from tests.integration.store.ground import LEASE_S, Store
 from tests.stack import wait_for
 
@@ -14,36 +13,6 @@ TINY_S = 0.05
 
 def target(store: Store, name: str = "gpu") -> dict[str, Any]:
     return store.sql("SELECT * FROM targets WHERE name = :name", name=name)[0]
-
-
-def ledger(store: Store) -> list[tuple[object, ...]]:
-    rows = store.sql("SELECT * FROM swaps ORDER BY id")
-    keys = ("target", "from_queue", "to_queue", "reason", "jobs_served")
-    return [tuple(row[key] for key in keys) for row in rows]
-
-
-def swap(
-    store: Store,
-    lease: Lease,
-    to_queue: str,
-    *,
-    jobs_served: int = 0,
-    cost_s: float | None = 10.0,
-    was_loaded: bool = False,
-) -> None:
-    with store.database.transaction() as connection:
-        line = swaps.SwapRecord(
-            to_queue=to_queue,
-            model=to_queue,
-            reason="drained",
-            jobs_served=jobs_served,
-            cost_s=cost_s,
-            was_loaded=was_loaded,
-            head_wait_s=1.0,
-            fifo_swaps=2,
-            saved_s=3.0,
-        )
-        swaps.record_swap(connection, lease, line)
 
 
 def test_a_worker_takes_a_free_target(store: Store) -> None:
@@ -145,13 +114,11 @@ def test_declaring_targets_changes_what_the_settings_say_and_no_lease(store: Sto
 def test_all_processes_see_who_drives_a_target(store: Store) -> None:
     store.declare("b", "a")
     store.lease("b", worker="worker1")
-    swap(store, Lease("b", 1), "model.m")
 
     free, driven = store.do(targets.read_targets)
 
     assert (free.name, free.worker, free.is_leased) == ("a", None, False)
     assert (driven.name, driven.worker, driven.is_leased) == ("b", "worker1", True)
-    assert (free.resident_queue, driven.resident_queue) == (None, "model.m")
     assert driven.url == "http://b:11434"
 
 
@@ -163,42 +130,3 @@ def test_a_lease_that_ran_out_counts_for_as_long_as_is_asked(store: Store) -> No
     seen = [store.do(targets.read_targets, grace_s=grace)[0].is_leased for grace in (0, 9, 11)]
 
     assert seen == [False, False, True]
-
-
-def test_a_swap_is_a_line_of_the_ledger(store: Store) -> None:
-    store.declare("gpu")
-    lease = store.lease("gpu")
-
-    swap(store, lease, "model.a")
-    swap(store, lease, "model.b", jobs_served=7)
-
-    assert ledger(store) == [
-        ("gpu", None, "model.a", "drained", 0),
-        ("gpu", "model.a", "model.b", "drained", 7),
-    ]
-    assert target(store)["resident_queue"] == "model.b"
-    assert target(store)["resident_since"] is not None
-
-
-def test_a_worker_that_lost_its_target_writes_no_swap(store: Store) -> None:
-    store.declare("gpu")
-    old = store.lease("gpu", lease_s=TINY_S)
-    wait_for(lambda: store.acquire("gpu", worker="spare"))
-
-    swap(store, old, "model.b")
-
-    assert target(store)["resident_queue"] is None
-    assert ledger(store) == []
-
-
-def test_a_residency_that_was_found_loaded_has_an_end_of_its_visit_too(store: Store) -> None:
-    store.declare("gpu")
-    lease = store.lease("gpu")
-    swap(store, lease, "model.a", was_loaded=True)
-    swap(store, lease, "model.b")
-
-    costs = store.do(swaps.read_outlook, target="gpu").costs
-
-    assert costs["model.a"].swap_s is None
-    assert costs["model.a"].idle_s is not None
-    assert costs["model.b"] == Cost(10.0, None)

@@ -137,3 +137,27 @@ def test_a_wrong_database_url_stops_the_migration_with_its_name() -> None:
     assert done.returncode == 1
     assert "DATABASE_URL" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_what_targets_had_loaded_is_among_their_residents_after_the_upgrade(empty_url: str) -> None:
+    assert alembic(empty_url, "upgrade", "0004").returncode == 0
+    with psycopg.connect(empty_url) as connection:
+        connection.execute(
+            "INSERT INTO targets (name, url, slots, resident_queue, loading_queue) VALUES"
+            " ('idle', 'http://a', 1, 'model.a', NULL), ('empty', 'http://b', 1, NULL, NULL),"
+            " ('loading', 'http://c', 1, 'model.a', 'model.b'),"
+            " ('again', 'http://d', 1, 'model.a', 'model.a')"
+        )
+        connection.execute(
+            "INSERT INTO residency_costs (target, queue, model)"
+            " SELECT name, 'model.a', 'a:latest' FROM targets"
+        )
+
+    assert migrate(empty_url).returncode == 0
+
+    assert rows(empty_url, "SELECT target, queue, model, is_loading FROM residents") == {
+        ("idle", "model.a", "a:latest", False),
+        ("loading", "model.a", "a:latest", False),
+        ("loading", "model.b", None, True),
+        ("again", "model.a", "a:latest", True),
+    }

@@ -215,7 +215,7 @@ def test_what_a_residency_costs_is_kept_while_it_is_loaded_and_some_time_after(
 
     store.sql("UPDATE residency_costs SET served_until = NULL")
     store.declare("gpu")
-    store.sql("UPDATE targets SET resident_queue = :queue", queue=QUEUE)
+    store.sql("INSERT INTO residents (target, queue) VALUES ('gpu', :queue)", queue=QUEUE)
     assert store.do(retention.remove_costs, older_than_days=30) == 0
 
 

@@ -4,11 +4,9 @@ import pytest
 
 from foreman.core.arrivals import Arrival
 from foreman.core.drain import Rules
-from foreman.core.ledger import FifoCount
 from foreman.core.queues import JobClass
-from foreman.simulation.drain.arrivals import Load, poisson
 from foreman.simulation.drain.tally import percentile
-from tests.unit.simulation.trace import Trace, fifo_swaps, play
+from tests.unit.simulation.trace import Trace, play
 
 SWAP_S = 5.0
 RULES = Rules(job_limit_s=100)
@@ -121,18 +119,6 @@ def test_another_target_helps_when_the_loaded_one_is_busy_for_longer_than_a_swap
 
 def test_two_targets_do_not_load_the_same_residency_for_one_job() -> None:
     assert played(jobs("a"), targets=2).tally.causes.total() == 1
-
-
-@pytest.mark.parametrize("policy", ["fifo", "ours", "drain"])
-def test_the_ledgers_count_is_what_fifo_does(policy: str) -> None:
-    arrivals = list(poisson(Load(jobs=500, rho=1.1)))
-    count = FifoCount()
-
-    for start in played(arrivals, policy).starts:
-        count.served(start.job.queue, came_at=start.job.at, swap_s=SWAP_S)
-
-    fifo = played(arrivals, "fifo").tally.causes.total()
-    assert count.settle().count == fifo == fifo_swaps(arrivals)
 
 
 def test_percentiles_are_values_that_were_measured() -> None:

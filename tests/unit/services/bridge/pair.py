@@ -17,16 +17,16 @@ from foreman.adapters.channel import Outgoing
 from foreman.adapters.inbox import Mailbox
 from foreman.adapters.target import TargetClient
 from foreman.core.frames import Failure, Frame, FrameKind
-from foreman.core.states import JobState, Phase, Source
+from foreman.core.states import JobState, Source
 from foreman.core.surface import Dialect
 from foreman.errors import ForemanError
 from foreman.parsing import TargetSpec
 from foreman.runtime import WebRuntime, WorkerRuntime
 from foreman.services.follow import Follower
-from foreman.services.run import Runner
-from foreman.services.running import Run
 from foreman.services.submit import Ticket
 from foreman.store import runs
+from foreman.worker.live import LiveRuns
+from foreman.worker.runner import Runner
 from tests.factories import JOB_ID, NoDatabase
 from tests.unit.services.test_collecting import claim
 
@@ -76,21 +76,6 @@ class ToMailbox:
     def close(self) -> None: ...
 
 
-class Residence:
-    """Has everything loaded."""
-
-    phase = Phase.GENERATING
-
-    def await_loaded(self, run: Run) -> None: ...
-
-    def has_more(self, queue: str) -> bool:
-        return False
-
-    def note_unclaimed(self) -> None: ...
-
-    def note_end(self, run: Run, error: ForemanError | None) -> None: ...
-
-
 @dataclass(frozen=True)
 class Seen:
     """What the client got, and what the row says."""
@@ -134,9 +119,11 @@ class Pair:
             claim(web_id=JOB_ID, source=Source.SYNC, attempt=3, streams=streams), time_left_s=None
         )
         monkeypatch.setattr(runs, "claim_job", lambda *_, **__: claimed)
-        runner = Runner(cast(WorkerRuntime, self._worker_runtime(mailbox)), Residence())
+        runtime = cast(WorkerRuntime, self._worker_runtime(mailbox))
+        runner = Runner(runtime, LiveRuns(), tell=lambda event: None, lose=lambda target: None)
         begun = follower.start() if waits else None
-        runner.run(JOB_ID, target="gpu", on_claim=lambda: None, on_rest=lambda: None)
+        runner.expect(1, str(JOB_ID), target="gpu", is_ready=True)
+        runner.run(1)
         assert self._end is not None
         try:
             begun = begun or follower.start()
@@ -165,7 +152,6 @@ class Pair:
                 stream_buffer_bytes=BUFFER_BYTES,
             ),
             targets={"gpu": self.client},
-            catalog=SimpleNamespace(lose=lambda target: None),
             senders=SimpleNamespace(open=lambda web_id, job_id, fence: outgoing),
         )
 
