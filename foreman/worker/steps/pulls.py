@@ -128,4 +128,5 @@ def _known(state: State, takers: Iterable[Resident]) -> Iterator[str]:
         is_known = queue in state.residents or queue in state.view.waiting
         is_paused = state.paused_until.get(queue, LONG_AGO) > state.now
         if not (is_known or is_paused or queue in elsewhere or queue in state.refused):
-            yield from _all_names(state, queue)
+            # What has rows that are none of this target's would only go back.
+            yield from _all_names(state, queue) - state.view.names

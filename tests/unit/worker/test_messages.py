@@ -162,6 +162,16 @@ def test_6_a_held_message_goes_back_when_another_residency_has_waited_for_longer
     assert scene.asks("c")
 
 
+def test_6_a_message_that_only_another_target_may_take_is_not_taken_again_and_again() -> None:
+    scene = ready("a", view=known("a", "b") | {"names": frozenset({queue("b")})})
+
+    scene.message("b")
+    assert scene.one(effects.Requeue)
+
+    assert not scene.listens_to("b")
+    assert scene.listens_to("a")
+
+
 def test_6_a_held_message_goes_back_at_the_stop_and_with_the_lease() -> None:
     for end in (events.StopAsked(), events.LeaseLost(LEASE)):
         scene = ready("a", view=known("a", "b"))
