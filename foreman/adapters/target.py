@@ -6,7 +6,7 @@ Nothing is added to, taken from or decoded in a body. Errors of the HTTP library
 
 import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.client import HTTPException, IncompleteRead, RemoteDisconnected
@@ -112,21 +112,10 @@ class Call:
         self._limit_s = silence_s
         self._raw: HTTPResponse | None = None
         self._socket: socket.socket | None = None
-        self._on_sent: Callable[[], None] = _nothing
         self.is_aborted = False
 
-    def send(
-        self,
-        request: TargetRequest,
-        *,
-        on_sent: Callable[[], None] | None = None,
-        first_byte_s: float | None = None,
-    ) -> Head:
-        """Send the request and wait for status and headers, at most `first_byte_s`.
-
-        `on_sent` is called in between, when the request is out: it costs no time of its own.
-        """
-        self._on_sent = on_sent or _nothing
+    def send(self, request: TargetRequest, *, first_byte_s: float | None = None) -> Head:
+        """Send the request and wait for status and headers, at most `first_byte_s`."""
         self._limit_s = first_byte_s or self._silence_s
         _current.call = self
         try:
@@ -187,10 +176,6 @@ class Call:
         if self.is_aborted:
             self.abort()
 
-    def is_out(self) -> None:
-        """The request is out."""
-        self._on_sent()
-
     def _translate(self, exc: Exception) -> TargetError:
         name = self._target.name
         cause = exc.args[0] if exc.args else exc
@@ -205,10 +190,6 @@ class Call:
         if isinstance(reason, HTTPException) and not isinstance(reason, _CUTS):
             return AnswerUnreadable(f"target {name} sent an invalid HTTP answer: {reason}")
         return TargetCut(f"target {name} closed the connection before its answer was whole")
-
-
-def _nothing() -> None:
-    """Nobody wants to know."""
 
 
 def _prepared(url: str, request: TargetRequest) -> requests.PreparedRequest:
@@ -246,11 +227,6 @@ class _NotesItsSocket(HTTPConnection):
             # The library's is still the one to connect, and bounds the body as a whole.
             self.timeout = _current.call.limit_s
         return super().request(*args, **options)
-
-    def getresponse(self):  # type: ignore[no-untyped-def]  # the stub's type is not importable
-        if _current.call is not None:
-            _current.call.is_out()
-        return super().getresponse()
 
 
 class _NotesItsTlsSocket(_NotesItsSocket, HTTPSConnection):

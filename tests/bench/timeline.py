@@ -28,6 +28,7 @@ POINTS = (
     ("web", "publish begins"),
     ("web", "published"),
     ("worker", "pulled"),
+    ("worker", "decided"),
     ("worker", "handed to Celery"),
     ("worker", "task begins"),
     ("worker", "claim begins"),

@@ -178,6 +178,7 @@ def _new_demand(
         costs.swap_s(queue),
         left_at,
         is_elsewhere,
+        jobs=sum(each.count for each in waiting),
     )
 
 

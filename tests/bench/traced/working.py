@@ -8,12 +8,13 @@ from typing import Any
 from celery import signals
 
 from celery_app import app
-from celery_app.puller import Puller
 from foreman.adapters.channel import Outgoing, Sender
 from foreman.adapters.target import Call
 from foreman.core.frames import decode
-from foreman.services.run import Runner
 from foreman.store import runs
+from foreman.worker.assembly import Worker
+from foreman.worker.broker import BrokerThread
+from foreman.worker.runner import Runner
 from tests.bench.traced import marks
 
 __all__ = ["app"]
@@ -22,20 +23,27 @@ _running = threading.local()
 
 
 def _put_stopwatches() -> None:
-    marks.around(Puller, "_hand", "pulled", "handed to Celery", _of_message)
-    marks.around(Runner, "run", "task begins", "task ends", _of_run)
+    marks.around(BrokerThread, "_report", "", "pulled", _of_message)
+    marks.around(Worker, "_start_run", "decided", "handed to Celery", _of_start)
+    marks.around(Runner, "_claim", "task begins", "", _of_live_run)
+    marks.around(Runner, "_carry_out", "", "task ends", _of_live_run)
     marks.around(runs, "claim_job", "claim begins", "claimed", _of_claim)
     marks.around(Call, "send", "target asked", "target's head", _of_this_thread)
     marks.around(Outgoing, "send", "first chunk", "", _of_outgoing)
     _note_publishing()
 
 
-def _of_message(result: Any, puller: Any, queue: str, message: Any) -> object:
+def _of_message(result: Any, broker: Any, name: str, message: Any, pull: Any) -> object:
     return message.headers["id"]
 
 
-def _of_run(result: Any, runner: Any, job_id: Any, **options: Any) -> object:
-    return job_id
+def _of_start(result: Any, worker: Any, effect: Any) -> object:
+    held = worker.broker.unsettled(effect.tag)
+    return held[1].headers["id"] if held else None
+
+
+def _of_live_run(result: Any, runner: Any, run: Any) -> object:
+    return run.job_id
 
 
 def _of_claim(result: Any, connection: Any, job_id: Any, **options: Any) -> object:

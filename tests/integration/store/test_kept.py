@@ -1,16 +1,11 @@
 """Kept models: when they were used, what is still in use, and what memory did not hold."""
 
-from datetime import UTC, datetime
 from functools import partial
 
 from foreman.store import kept
 from tests.integration.store.ground import Store, race
 
 EMBED, OTHER = ("gpu", "embed:latest"), ("gpu", "other:latest")
-
-
-def evictions(store: Store) -> dict[str, int]:
-    return {row["model"]: row["evictions"] for row in store.sql("SELECT * FROM kept_models")}
 
 
 def test_a_model_that_was_used_is_in_use(store: Store) -> None:
@@ -29,29 +24,9 @@ def test_a_model_that_was_not_used_for_so_long_is_not(store: Store) -> None:
 
 def test_another_use_begins_the_time_anew(store: Store) -> None:
     store.do(kept.note_uses, {EMBED})
-    store.sql("UPDATE kept_models SET used_at = now() - interval '1 hour', evictions = 3")
+    store.sql("UPDATE kept_models SET used_at = now() - interval '1 hour'")
 
     store.do(kept.note_uses, {EMBED})
-
-    assert store.do(kept.recently_used, within_s=60) == {EMBED}
-    assert evictions(store) == {"embed:latest": 3}
-
-
-def test_evictions_are_counted_without_being_a_use(store: Store) -> None:
-    for _ in range(2):
-        store.do(kept.count_eviction, *EMBED)
-
-    assert evictions(store) == {"embed:latest": 2}
-    assert store.do(kept.recently_used, within_s=10**9) == frozenset()
-    assert store.sql("SELECT used_at FROM kept_models")[0]["used_at"] == datetime(
-        1970, 1, 1, tzinfo=UTC
-    )
-
-
-def test_an_eviction_of_a_model_in_use_leaves_it_in_use(store: Store) -> None:
-    store.do(kept.note_uses, {EMBED})
-
-    store.do(kept.count_eviction, *EMBED)
 
     assert store.do(kept.recently_used, within_s=60) == {EMBED}
 

@@ -1,4 +1,4 @@
-"""The store that a worker's own parts write to and read from."""
+"""The store that the parts of a worker write to and read from."""
 
 from tests.integration.store.conftest import shared_database, store
 

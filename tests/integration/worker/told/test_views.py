@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import pytest
 
@@ -18,8 +18,10 @@ from foreman.runtime import WorkerRuntime
 from foreman.scheduling.room import Room
 from foreman.store import residents, targets
 from foreman.store.kept import note_uses
-from foreman.worker.effects import Acquire, Look, Release
-from foreman.worker.events import Leased, NotLeased
+from foreman.worker import effects
+from foreman.worker.carrying_out import carry_out_with
+from foreman.worker.effects import Acquire, Look, Release, TellLoading
+from foreman.worker.events import Leased, NotLeased, Viewed
 from foreman.worker.leases import Leases
 from foreman.worker.state import View
 from foreman.worker.views import Views
@@ -180,3 +182,21 @@ def test_to_give_a_target_back_without_a_database_fails_nothing(
     runtime.database = cast(Any, NoAnswer())
 
     Leases(runtime).release(Release(lease))
+
+
+def test_every_effect_of_the_target_and_its_rows_is_carried_out(
+    store: Store, runtime: WorkerRuntime, lease: Lease
+) -> None:
+    carry_out, flush = carry_out_with(runtime)
+
+    seen = carry_out[Look](Look(lease))
+    carry_out[TellLoading](TellLoading(lease, A, "it waits"))
+    flush()
+
+    assert isinstance(seen, Viewed)
+    assert [row["queue"] for row in store.sql("SELECT queue FROM residents")] == [A]
+    elsewhere = {
+        effects.Pull, effects.Ack, effects.Requeue, effects.SetAside, effects.Reconnect,
+        effects.StartRun, effects.Proceed, effects.StopRun, effects.GiveUp, effects.Log,
+    }  # fmt: skip
+    assert carry_out.keys() == set(get_args(effects.Effect)) - elsewhere
