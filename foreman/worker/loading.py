@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 # Ollama answers an unload at once and ends the runner after it; a GPU's memory takes a moment.
 UNLOAD_LIMIT_S = 30.0
 LOOK_EVERY_S = 0.02
+# A target tells its own time to the second: what it lists may go so much earlier than it seems.
+CLOCK_S = 1.0
 
 Listing = Mapping[str, memory.Loaded]
 
@@ -87,7 +89,7 @@ def _stayed(
         each
         for each in there.values()
         if each.model not in leaving
-        and (each.expires_in_s > took_s or (after is not None and each.model in after))
+        and (each.expires_in_s > took_s + CLOCK_S or (after is not None and each.model in after))
     )
 
 
