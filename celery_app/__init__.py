@@ -10,7 +10,7 @@ from foreman.adapters.broker import make_celery
 from foreman.config import load
 from foreman.services.rules import visit_rules
 from foreman.worker.assembly import Parts
-from foreman.worker.hands import hands
+from foreman.worker.carrying_out import carry_out_with
 from foreman.worker.step import step
 
 __all__ = ["app", "controls", "inspection"]
@@ -26,6 +26,6 @@ def configure_logs(**options: Any) -> None:
 
 app = make_celery(_settings, has_confirms=False)
 # Not in `app.conf`: `inspect conf`, `celery report` and Flower print all of that.
-process.plan(_settings, Parts(step, visit_rules(_settings), hands))
+process.plan(_settings, Parts(step, visit_rules(_settings), carry_out_with))
 app.steps["consumer"].update({events.GatherEvents, bootstep.WorkerStep})
 generate.register(app)

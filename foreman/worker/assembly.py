@@ -48,15 +48,9 @@ PERIODIC_STOP_LIMIT_S = 0.5
 Tell = Callable[[Event], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Hands:
-    """What asks the target and the database, by effect; each returns what it has to report.
-
-    Each call may take as long as its own limits say. `flush` is periodic.
-    """
-
-    carry_out: Mapping[type, Callable[[Any], Event | None]]
-    flush: Callable[[], object]
+# What asks the target and the database, by effect: each call returns what it has to report, and may
+# take as long as its own limits say. The other one is periodic: it tells again what was not told.
+Hands = tuple[Mapping[type, Callable[[Any], Event | None]], Callable[[], object]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +77,9 @@ class Worker:
         self.runner = Runner(self.runtime, self.live, self.tell, self._reach.lose)
         self._told, self._looks = Lane("told"), Lane("looks")
         self._loads, self._lists, self._probes = Lane("loads"), Lane("observations"), Lane("probes")
-        self._hands = parts.hands(self.runtime)
-        carry_out = self._hands.carry_out
-        self._lease = TargetLease(
-            self.runtime, self.tell, carry_out[effects.Acquire], carry_out[effects.Release]
-        )
+        self._by_hand, self._flush = parts.hands(self.runtime)
+        acquire, release = self._by_hand[effects.Acquire], self._by_hand[effects.Release]
+        self._lease = TargetLease(self.runtime, self.tell, acquire, release)
         self._give_up = give_up
         self._hand_over: Callable[[Message], object] | None = None
         setup = _setup(settings, parts.rules)
@@ -140,7 +132,7 @@ class Worker:
         # lease, and a silent database may not keep a run from its limit.
         start, runs = self._tasks.start, RunLeases(self.runtime, self.live)
         start("lease", self._lease.every_s, self._lease.renew)
-        start("what is untold", FLUSH_EVERY_S, self._hands.flush)
+        start("what is untold", FLUSH_EVERY_S, self._flush)
         start("leases of runs", runs.every_s, runs.renew)
         limit_s = self.runtime.settings.job_timeout_s
         start("limits of runs", CHECK_EVERY_S, partial(self.live.check_times, limit_s))
@@ -162,7 +154,7 @@ class Worker:
         yield effects.Release, self._on(self._told, self._lease.release)
         for lane, kinds in self._lanes_of_hands():
             for kind in kinds:
-                yield kind, self._on(lane, self._hands.carry_out[kind])
+                yield kind, self._on(lane, self._by_hand[kind])
         yield effects.GiveUp, lambda effect: self._give_up()
         yield effects.Log, _write_log
 

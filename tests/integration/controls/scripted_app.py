@@ -137,7 +137,7 @@ def hands(runtime: WorkerRuntime) -> Hands:
 
     carry_out: dict[type, Callable[[Any], Event | None]] = defaultdict(lambda: lambda effect: None)
     carry_out |= {effects.Acquire: acquire, effects.Release: release}
-    return Hands(carry_out, flush=lambda: None)
+    return carry_out, lambda: None
 
 
 _settings = from_env(os.environ)

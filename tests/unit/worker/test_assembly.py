@@ -74,7 +74,7 @@ class Ground:
         return replace(state, now=now), ALL if is_first else []
 
     def hands(self, runtime: WorkerRuntime) -> Hands:
-        return Hands(dict.fromkeys(HANDS, self.carry_out), flush=self.has_flushed.set)
+        return dict.fromkeys(HANDS, self.carry_out), self.has_flushed.set
 
     def carry_out(self, effect: Effect) -> Event | None:
         self.calls.put(type(effect))
