@@ -44,11 +44,15 @@ def broker_server(broker_url: str, request: pytest.FixtureRequest) -> Server:
 
 @pytest.fixture
 def new_stack(cleanup: ExitStack, database_url: str, broker_url: str) -> NewStack:
-    """Makes a foreman over simulated Ollamas, on a fresh database and broker."""
+    """Makes a foreman over simulated Ollamas, on a fresh database and broker.
+
+    Each target holds one model at a time, so that another one needs a swap.
+    """
 
     def make(*ollamas: SimulationProcess, slots: int = 2, **options: Any) -> Stack:
         targets = ",".join(
-            f"gpu{number}={ollama.url}?slots={slots}" for number, ollama in enumerate(ollamas, 1)
+            f"gpu{number}={ollama.url}?slots={slots}&residents=1"
+            for number, ollama in enumerate(ollamas, 1)
         )
         options = {"targets": targets} | options
         return cleanup.enter_context(

@@ -9,6 +9,7 @@ from dataclasses import replace
 from foreman.core.queues import JobClass
 from foreman.scheduling.bound import count_ahead, longest_turn, promised_by
 from foreman.scheduling.room import Room
+from foreman.scheduling.victims import PATIENCE_LOADS
 from foreman.worker import effects, events
 from foreman.worker.effects import Effect
 from foreman.worker.state import Idle, Setup, Stage
@@ -99,4 +100,7 @@ class World(WithDatabase):
         elif self._stuck_since is None:
             self._stuck_since = self.now
         else:
-            assert self.now - self._stuck_since < 1.5, "nothing runs although somebody waits"
+            # Rule 4b: next to other residents an empty one is kept for some loads.
+            patience_s = PATIENCE_LOADS * self.memory.load_s if len(state.residents) > 1 else 0.0
+            stuck_s = self.now - self._stuck_since
+            assert stuck_s < 1.5 + patience_s, "nothing runs although somebody waits"
