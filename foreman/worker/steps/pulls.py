@@ -118,11 +118,15 @@ def _known(state: State, takers: Iterable[Resident]) -> Iterator[str]:
     """All Celery queues that an idle target listens to.
 
     Not those of residencies that have rows and are not loaded: the rules serve them when they may
-    be loaded. Nor of those that another target has loaded, or is loading.
+    be loaded, unless their messages were missing. Nor of those that another target has loaded, or
+    is loading.
     """
     elsewhere = state.view.elsewhere | state.view.loading_elsewhere
     for resident in takers:
         yield from _all_names(state, resident.queue)
+    for queue, until in state.pulls.left_out.items():
+        if until > state.now and queue not in state.refused:
+            yield from (each.name for each in state.view.waiting.get(queue, ()))
     for model in state.view.models:
         queue = Residency(model).queue
         is_known = queue in state.residents or queue in state.view.waiting
