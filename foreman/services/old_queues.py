@@ -3,7 +3,7 @@
 No job is lost by it, whenever it comes:
 1. A residency with work is passed over, and a queue with a message or a consumer stays.
 2. A message that finds no queue comes back to its publisher, who declares the queue anew
-   (`broker.send_wakeup`), and so does a worker that asks one (`celery_app.inlet`).
+   (`broker.send_wakeup`), and so does a worker that asks one (`adapters.intake`).
 3. A message that was on its way while its queue was removed may be gone. Its job was committed
    before it was sent, so it is seen here afterwards, and the relay sends its message again. If this
    process ends before that, the relay finds the message missing some seconds later (`relay`).

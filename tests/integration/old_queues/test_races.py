@@ -1,6 +1,5 @@
 """A message that comes while its queue is removed, or after it, is never lost."""
 
-import importlib
 import random
 import threading
 import time
@@ -12,6 +11,7 @@ import pytest
 from kombu.exceptions import ChannelError
 
 from foreman.adapters.broker import connect_to_drain
+from foreman.adapters.intake import Intake
 from foreman.adapters.queue_removal import remove_queue
 from foreman.services import old_queues as cleaning
 from foreman.services.relay import Relay
@@ -19,6 +19,7 @@ from foreman.store import old_queues
 from foreman.store.jobs import NewJob
 from tests.integration.old_queues.ground import BATCH_QUEUE, QUEUE, Ground
 from tests.integration.store.ground import race
+from tests.stack import wait_for
 
 ROUNDS = 40
 
@@ -147,58 +148,47 @@ def test_a_job_that_is_published_while_its_queue_is_removed_has_its_message(
     relay.close()
 
 
-@pytest.fixture
-def environment(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What `celery_app` reads as it is imported."""
-    monkeypatch.setenv("DATABASE_URL", "postgres://foreman@127.0.0.1/foreman")
-    monkeypatch.setenv("FOREMAN_BROKER_URL", ground.runtime.settings.broker_url)
-
-
 @contextmanager
-def open_inlet(ground: Ground) -> Iterator[Any]:
+def open_intake(ground: Ground) -> Iterator[Intake]:
     """A worker's end of the broker."""
-    module = importlib.import_module("celery_app.inlet")
-    with connect_to_drain(ground.runtime.settings) as connection:
-        yield module.Inlet(connection, ground.runtime.settings)
+    settings = ground.runtime.settings
+    with connect_to_drain(settings) as connection:
+        yield Intake(connection, settings, on_lost=lambda channel: None)
 
 
-@pytest.mark.usefixtures("environment")
 def test_a_worker_finds_a_queue_that_was_removed_since_it_asked_it(ground: Ground) -> None:
-    names = [QUEUE, BATCH_QUEUE]
-    with open_inlet(ground) as inlet:
-        assert inlet.get(names, settles=False) is None
+    with open_intake(ground) as intake:
+        assert [intake.get(name) for name in (QUEUE, BATCH_QUEUE)] == [None, None]
         for _ in range(2):
-            for name in names:
+            for name in (QUEUE, BATCH_QUEUE):
                 remove_queue(ground.connection, name, lambda _: True)
 
-            assert inlet.get(names, settles=False) is None
+            assert [intake.get(name) for name in (QUEUE, BATCH_QUEUE)] == [None, None]
             job = ground.queued()
             ground.send(job)
-            pulled = inlet.get(names, settles=False)
-            assert pulled is not None
-            pulled[1].ack()
-            assert (pulled[0], pulled[1].headers["id"]) == (QUEUE, str(job.id))
+            message = intake.get(QUEUE)
+            assert message is not None
+            message.ack()
+            assert message.headers["id"] == str(job.id)
 
 
-@pytest.mark.usefixtures("environment")
 def test_a_worker_listens_to_a_queue_that_was_removed_since_it_listened(ground: Ground) -> None:
     names = [BATCH_QUEUE, QUEUE]
-    with open_inlet(ground) as inlet:
-        assert inlet.listen(names, until=lambda: True) is None
+    with open_intake(ground) as intake:
+        intake.park(names)
+        assert intake.drain() is None
+        assert intake.release() is None
+        intake.settle()
         for name in names:
             remove_queue(ground.connection, name, lambda _: True)
 
         job = ground.queued()
         ground.send(job)
-        give_up_at = time.monotonic() + 10
-        pulled = None
-        while pulled is None and time.monotonic() < give_up_at:
-            pulled = inlet.listen(names, until=lambda: time.monotonic() > give_up_at)
-
-        assert pulled is not None
-        pulled[1].ack()
-        inlet.release()
-        assert pulled[1].headers["id"] == str(job.id)
+        intake.park(names)
+        name, message = wait_for(intake.drain)
+        message.ack()
+        intake.release()
+        assert (name, message.headers["id"]) == (QUEUE, str(job.id))
 
 
 def test_a_crash_before_the_second_look_costs_no_job(
