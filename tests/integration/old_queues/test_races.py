@@ -185,7 +185,9 @@ def test_a_worker_listens_to_a_queue_that_was_removed_since_it_listened(ground: 
         job = ground.queued()
         ground.send(job)
         intake.park(names)
-        name, message = wait_for(intake.drain)
+        got = wait_for(intake.drain)
+        assert got is not None
+        name, message = got
         message.ack()
         intake.release()
         assert (name, message.headers["id"]) == (QUEUE, str(job.id))
