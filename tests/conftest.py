@@ -56,7 +56,7 @@ def database_url(postgres: PostgresServer, template_url: str) -> str:
 
 @pytest.fixture(scope="session")
 def valkey() -> Iterator[ValkeyServer]:
-    server = ValkeyServer()
+    server = ValkeyServer.started()
     yield server
     server.stop()
 
@@ -68,7 +68,7 @@ def rabbitmq() -> Iterator[RabbitServer]:
         pytest.fail(f"RabbitMQ is required in CI: {reason}")
     if reason:
         pytest.skip(reason)
-    server = RabbitServer()
+    server = RabbitServer.started()
     yield server
     server.stop()
 

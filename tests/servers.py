@@ -10,8 +10,10 @@ import socket
 import tempfile
 import uuid
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from pathlib import Path
 from subprocess import run
+from typing import Self
 
 from foreman.embedded.places import Places, open_places
 from foreman.embedded.postgres import Postgres, private_postgres
@@ -20,7 +22,8 @@ from foreman.embedded.processes import Command, Process, log_end, stop
 from foreman.embedded.valkey import Valkey, answers_ping, private_valkey
 from foreman.embedded.waiting import StartFailed, wait_until
 
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 100.0  # below the time limit of a test, on a busy machine
+START_TRIES = 3
 # Nothing of a test's cluster outlives the test run.
 UNSAFE_BUT_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 SPACES_AT_ONCE = 8
@@ -50,6 +53,16 @@ class Server(ABC):
         assert self._process, f"{self.name} does not run"
         return self._process.pid
 
+    @classmethod
+    def started(cls) -> Self:
+        """One that answers. A port that was free may be taken by the time the server opens it:
+        then another one, with other ports.
+        """
+        for _ in range(START_TRIES - 1):
+            with suppress(StartFailed):
+                return cls()
+        return cls()
+
     @abstractmethod
     def command(self) -> Command: ...
 
@@ -63,7 +76,9 @@ class Server(ABC):
             lambda: process.exit_code is not None or self.is_ready(), timeout_s=START_TIMEOUT_S
         )
         if process.exit_code is not None or not self.is_ready():
-            raise StartFailed(f"{self.name} did not start\n{log_end(process.command.log)}")
+            reason = f"{self.name} did not start\n{log_end(process.command.log)}"
+            self.stop()
+            raise StartFailed(reason)
 
     def kill(self) -> None:
         """End the server as a power cut would; its files stay for the next start."""
@@ -191,8 +206,9 @@ class RabbitServer(Server):
         Several are made at once: starting rabbitmqctl takes far longer than what it does.
         """
         if not self._spaces:
-            self._spaces = [f"v{uuid.uuid4().hex[:12]}" for _ in range(SPACES_AT_ONCE)]
-            self.ctl("eval", _MAKE_SPACES % ",".join(f'<<"{name}">>' for name in self._spaces))
+            names = [f"v{uuid.uuid4().hex[:12]}" for _ in range(SPACES_AT_ONCE)]
+            self.ctl("eval", _MAKE_SPACES % ",".join(f'<<"{name}">>' for name in names))
+            self._spaces = names
         return f"amqp://guest:guest@127.0.0.1:{self.port}/{self._spaces.pop()}"
 
     def stop(self) -> None:
