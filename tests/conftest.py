@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Iterator
 import pytest
 
 from foreman.simulation.process import SimulationProcess
-from tests.servers import PostgresServer, RabbitServer, ValkeyServer, rabbitmq_missing
+from tests.servers import PostgresServer, RabbitServer, ValkeyServer, rabbitmq_missing, started
 from tests.stack import ROOT, Stack
 
 _numbers = itertools.count(1)
@@ -56,7 +56,7 @@ def database_url(postgres: PostgresServer, template_url: str) -> str:
 
 @pytest.fixture(scope="session")
 def valkey() -> Iterator[ValkeyServer]:
-    server = ValkeyServer.started()
+    server = started(ValkeyServer)
     yield server
     server.stop()
 
@@ -68,7 +68,7 @@ def rabbitmq() -> Iterator[RabbitServer]:
         pytest.fail(f"RabbitMQ is required in CI: {reason}")
     if reason:
         pytest.skip(reason)
-    server = RabbitServer.started()
+    server = started(RabbitServer)
     yield server
     server.stop()
 

@@ -10,10 +10,11 @@ import socket
 import tempfile
 import uuid
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from subprocess import run
-from typing import Self
+from typing import TypeVar
 
 from foreman.embedded.places import Places, open_places
 from foreman.embedded.postgres import Postgres, private_postgres
@@ -21,6 +22,8 @@ from foreman.embedded.probe import free_port
 from foreman.embedded.processes import Command, Process, log_end, stop
 from foreman.embedded.valkey import Valkey, answers_ping, private_valkey
 from foreman.embedded.waiting import StartFailed, wait_until
+
+T = TypeVar("T")
 
 START_TIMEOUT_S = 100.0  # below the time limit of a test, on a busy machine
 START_TRIES = 3
@@ -52,16 +55,6 @@ class Server(ABC):
         """The server's process; it must run."""
         assert self._process, f"{self.name} does not run"
         return self._process.pid
-
-    @classmethod
-    def started(cls) -> Self:
-        """One that answers. A port that was free may be taken by the time the server opens it:
-        then another one, with other ports.
-        """
-        for _ in range(START_TRIES - 1):
-            with suppress(StartFailed):
-                return cls()
-        return cls()
 
     @abstractmethod
     def command(self) -> Command: ...
@@ -96,6 +89,16 @@ class Server(ABC):
         """End the server and remove its files."""
         self.halt()
         shutil.rmtree(self.places.data, ignore_errors=True)
+
+
+def started(make: Callable[[], T]) -> T:
+    """A server that answers. A port that was free may be taken by the time it opens it: then
+    another server is made, on other ports.
+    """
+    for _ in range(START_TRIES - 1):
+        with suppress(StartFailed):
+            return make()
+    return make()
 
 
 class PostgresServer(Server):
