@@ -138,7 +138,9 @@ def _keep(turn: Turn, listed: Mapping[str, Listed]) -> None:
     if lease is None or turn.state.health.sick_of is not None:
         return
     for model, entry in listed.items():
-        if model in kept and entry.expires_in_s < RENEW_BELOW_S:
+        # A request that names no options would load it anew where it runs with some.
+        is_plain = Residency(model).queue in turn.state.residents
+        if model in kept and is_plain and entry.expires_in_s < RENEW_BELOW_S:
             turn.do(KeepLoaded(lease, model, keep_alive_s(turn, model)))
 
 

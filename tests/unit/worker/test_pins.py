@@ -1,7 +1,10 @@
 """Pinned models, and those that are kept while they are in use."""
 
+from dataclasses import replace
+
 import pytest
 
+from foreman.core.queues import Residency
 from foreman.errors import ForemanError, LoadFailed, TargetTimeout
 from foreman.scheduling.room import Room
 from foreman.worker import effects
@@ -88,3 +91,16 @@ def test_a_kept_model_is_asked_to_stay_before_it_goes() -> None:
     scene.lists("p", expires_in_s=30).passes(3)
 
     assert scene.all(effects.KeepLoaded)
+
+
+def test_a_kept_model_with_runner_options_is_not_loaded_again_without_them() -> None:
+    scene = ready("p", given=setup(pinned=frozenset({model("p")})))
+    scene.view = {"kept": frozenset({model("p")})}
+    resident = scene.state.residents[queue("p")]
+    own = Residency(model("p"), '{"num_ctx":2048}').queue
+    scene.state = replace(scene.state, residents={own: replace(resident, queue=own)})
+    scene.passes(3)
+
+    scene.lists("p", expires_in_s=30).passes(3)
+
+    assert not scene.all(effects.KeepLoaded)
