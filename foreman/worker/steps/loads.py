@@ -176,6 +176,9 @@ def _leave(turn: Turn, load: Load, after: Mapping[str, int] | None) -> tuple[Res
         is_same_model = each.model == load.model
         is_gone = each.queue in load.victims if after is None else each.model not in after
         if is_gone or is_same_model:
+            if each.is_pinned and not is_same_model:
+                facts = {"model": each.model, "for": load.queue}
+                turn.do(Log(WARNING, "kept model was unloaded to make room", facts))
             ended = leave(turn, each.queue)
             gone.extend([ended] if ended else [])
     return tuple(gone)

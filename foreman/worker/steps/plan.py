@@ -9,6 +9,7 @@ from foreman.scheduling import policy, values
 from foreman.scheduling.rhythm import NO_RHYTHM
 from foreman.scheduling.values import Demand, PlannedLoad, Sight
 from foreman.scheduling.visits import visit_swaps
+from foreman.worker.effects import ERROR, Log
 from foreman.worker.state import LONG_AGO, LoadStage, Resident, State
 from foreman.worker.steps import loads, looks
 from foreman.worker.steps.messages import judge_held, leave_out
@@ -31,6 +32,10 @@ def decide(turn: Turn) -> None:
     if turn.now >= plan.look_at or not _is_same(seen, state.plan_saw):
         sight = sight_of(state, list(demands_of(state)), pins)
         plan = policy.decide(state.setup.rules, sight)
+        for queue in plan.stuck - state.plan.stuck:
+            turn.do(
+                Log(ERROR, "model can never be loaded next to the pinned ones", {"queue": queue})
+            )
         turn.change(plan=plan, plan_saw=seen)
     turn.wake_by(plan.look_at)
     _mark(turn, plan)

@@ -104,3 +104,24 @@ def test_a_kept_model_with_runner_options_is_not_loaded_again_without_them() -> 
     scene.lists("p", expires_in_s=30).passes(3)
 
     assert not scene.all(effects.KeepLoaded)
+
+
+def test_the_log_names_what_can_never_be_loaded_next_to_the_pinned_once() -> None:
+    scene = pinned("p", room=Room(residents=1))
+    scene.loads("p")
+
+    scene.waits("q").passes(3)
+
+    told = [each.facts for each in scene.all(effects.Log) if each.level == effects.ERROR]
+    assert told == [{"queue": queue("q")}]
+
+
+def test_the_log_says_that_a_kept_model_had_to_go() -> None:
+    scene = pinned("p", "q", room=Room())
+    scene.loads("p", size_bytes=8 * GIB)
+    before = {model("p"): 8 * GIB}
+
+    scene.lists_no_more("p").loads("q", size_bytes=8 * GIB, before=before)
+
+    told = [each.facts for each in scene.all(effects.Log) if each.level == effects.WARNING]
+    assert told == [{"model": model("p"), "for": queue("q")}]
