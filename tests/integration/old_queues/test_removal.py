@@ -96,8 +96,11 @@ def test_a_residency_that_is_used_is_not_idle(ground: Ground, use: str) -> None:
         if use == "succeeded":
             ground.end(job, days_ago=DAYS - 1)
     else:
-        store.declare("gpu")
-        store.sql(f"UPDATE targets SET {use}_queue = :queue", queue=QUEUE)
+        store.sql(
+            "INSERT INTO residents (target, queue, is_loading) VALUES ('gpu', :queue, :is_loading)",
+            queue=QUEUE,
+            is_loading=use == "loading",
+        )
 
     assert store.do(old_queues.idle_residencies, older_than_days=DAYS) == []
 
