@@ -2,12 +2,15 @@
 
 import json
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from foreman.simulation.process import SimulationProcess
 from tests.client import Background, chat, stream
 from tests.integration.conftest import NewOllama, NewStack
+from tests.servers import PostgresServer
 from tests.stack import Stack, wait_for
 
 BATCH = {"X-Foreman-Priority": "batch"}
@@ -16,6 +19,21 @@ QUEUED = [
     "/v1/messages",
 ]  # fmt: skip
 EMBEDDINGS = ["/api/embed", "/api/embeddings", "/v1/embeddings"]
+
+
+@pytest.fixture(scope="module")
+def shared_stack(
+    postgres: PostgresServer,
+    template_url: str,
+    new_broker_url: Callable[[str], str],
+    simulation: SimulationProcess,
+) -> Iterator[Stack]:
+    with Stack(
+        database_url=postgres.create_database(template_url),
+        broker_url=new_broker_url("redis"),
+        targets=f"gpu={simulation.url}?slots=4",
+    ) as stack:
+        yield stack
 
 
 def body_for(path: str, model: str = "chain-a", **more: Any) -> dict[str, Any]:
