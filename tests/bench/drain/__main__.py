@@ -68,9 +68,9 @@ def main() -> None:
             runs += _forced(ground, trace, args.slots)
         facts = report.machine() | ground.versions()
     simulated = {
-        "the policy, simulated": simulate("single", trace, max_wait_s=PATIENT_S, slots=args.slots),
+        "the policy, simulated": simulate(trace, max_wait_s=PATIENT_S, slots=args.slots),
         f"the policy, {SHORT_S:g} s, simulated": simulate(
-            "single", trace, max_wait_s=SHORT_S, slots=args.slots
+            trace, max_wait_s=SHORT_S, slots=args.slots
         ),
     }
     sections = [
