@@ -87,7 +87,7 @@ def main() -> None:
     if args.picture:
         draw([alone, *(run for run in runs if REDIS in run.name)], args.picture)
     if args.json:
-        args.json.write_text(json.dumps([asdict(run) for run in (alone, *runs)]))
+        args.json.write_text(json.dumps([asdict(run) for run in (alone, *runs)], default=str))
 
 
 if __name__ == "__main__":
