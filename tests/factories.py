@@ -1,13 +1,11 @@
 """Values for tests: each is right as it stands, and a test changes only what it is about."""
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from foreman.core.drain import Line
 from foreman.core.frames import Failure, Frame, FrameKind
 from foreman.core.queues import JobClass
 from foreman.core.states import Source
@@ -55,12 +53,6 @@ def frame(**changes: Any) -> Frame:
 
 def failure(message: str = "boom", *, status: int = 500, code: str = "internal_error") -> Failure:
     return Failure(status, code, message)
-
-
-def line(queue: str, **changes: Any) -> Line:
-    """A residency in which nothing waits, never served, loaded nowhere; its swap takes 5 s."""
-    quiet = Line(queue, interactive_s=None, batch_s=None, swap_s=5.0, idle_s=math.inf)
-    return replace(quiet, **changes)
 
 
 def environ(**changes: str) -> dict[str, str]:

@@ -36,7 +36,6 @@ class StreamRequest:
 
     body: Spliced
     streams: bool  # whether the endpoint can; an embedding never does
-    had_usage: bool = False  # the client itself asked for `stream_options.include_usage`
 
 
 def stream_request(endpoint: str, body: bytes) -> StreamRequest:
@@ -49,13 +48,11 @@ def stream_request(endpoint: str, body: bytes) -> StreamRequest:
         raise RequestRefused(f"the request cannot be read: {exc}") from exc
     members: list[bytes] = []  # that the body does not have yet
     splices = _streaming(places, members)
-    had_usage = False
     if endpoint in _ASKED_FOR_USAGE:
         splices += _with_usage(places, members)
-        had_usage = _had_usage(places)
     if members:
         splices.append(new_member(places.start, b",".join(members), is_empty=places.is_empty))
-    return StreamRequest(Spliced(body, tuple(splices)), streams=True, had_usage=had_usage)
+    return StreamRequest(Spliced(body, tuple(splices)), streams=True)
 
 
 def _streaming(places: Places, members: list[bytes]) -> list[Splice]:
@@ -84,14 +81,3 @@ def _with_usage(places: Places, members: list[bytes]) -> list[Splice]:
     if last.first == "n":
         return [Splice(last.start, last.end, b"{%b}" % _USAGE)]
     return [new_member(last.start, _USAGE, is_empty=last.is_empty)]
-
-
-def _had_usage(places: Places) -> bool:
-    """What the client itself asked for: a null leaves it as it was, one for all takes it back."""
-    had = False
-    for note in places.notes:
-        if note.slot == tables.STREAM_OPTIONS and note.first == "n":
-            had = False
-        elif note.slot == tables.INCLUDE_USAGE and note.first != "n":
-            had = note.first == "t"
-    return had

@@ -34,7 +34,6 @@ class Route:
     methods: tuple[str, ...]
     route_class: RouteClass
     dialect: Dialect
-    streams_by_default: bool = False
     list_key: str = ""  # of a merged answer: the field that holds the list
     answer_mib: int | None = None  # at most; None: it may be as long as it takes
 
@@ -47,8 +46,8 @@ def _route(methods: str, path: str, route_class: RouteClass, **more: object) -> 
 
 
 ROUTES = (
-    _route("POST", "/api/generate", RouteClass.QUEUED, streams_by_default=True),
-    _route("POST", "/api/chat", RouteClass.QUEUED, streams_by_default=True),
+    _route("POST", "/api/generate", RouteClass.QUEUED),
+    _route("POST", "/api/chat", RouteClass.QUEUED),
     _route("POST", "/v1/chat/completions", RouteClass.QUEUED),
     _route("POST", "/v1/completions", RouteClass.QUEUED),
     _route("POST", "/v1/responses", RouteClass.QUEUED),
@@ -65,9 +64,9 @@ ROUTES = (
     # With `verbose` it names each of a model's 250 000 tokens.
     _route("POST", "/api/show", RouteClass.FORWARDED, answer_mib=64),
     _route("GET", "/v1/models/", RouteClass.FORWARDED, answer_mib=16),
-    _route("POST", "/api/pull", RouteClass.ADMIN, streams_by_default=True),
-    _route("POST", "/api/push", RouteClass.ADMIN, streams_by_default=True),
-    _route("POST", "/api/create", RouteClass.ADMIN, streams_by_default=True),
+    _route("POST", "/api/pull", RouteClass.ADMIN),
+    _route("POST", "/api/push", RouteClass.ADMIN),
+    _route("POST", "/api/create", RouteClass.ADMIN),
     _route("POST", "/api/copy", RouteClass.ADMIN),
     _route("DELETE", "/api/delete", RouteClass.ADMIN),
     _route("POST HEAD", "/api/blobs/", RouteClass.ADMIN),

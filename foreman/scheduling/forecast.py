@@ -134,17 +134,13 @@ def _visit(
             waiting.append((WaitingWork(demand, rest, run_s, backlog.arrives_per_s), due_s))
 
 
-def eta(stays: Sequence[ExpectedStay], *, position: int, slots: int, run_s: float) -> Eta:
-    """When the job at `position` (from 0) of a residency starts."""
-    return soonest_eta([(slots, stays)], position=position, run_s=run_s)
-
-
 def soonest_eta(
     places: Iterable[tuple[int, Sequence[ExpectedStay]]], *, position: int, run_s: float
 ) -> Eta:
-    """The same where several targets, each with its slots and stays, may start the job.
+    """When the job at `position` (from 0) of a residency starts.
 
-    In the order of their first stays: those that begin after it has started are not looked at.
+    `places` are the targets that may start it, each with its slots and stays, in the order of their
+    first stays: those that begin after it has started are not looked at.
     """
     soonest_s, variance = math.inf, 0.0
     for slots, stays in places:

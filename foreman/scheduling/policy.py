@@ -65,12 +65,6 @@ def decide(rules: VisitRules, sight: Sight) -> Plan:
     return _Planner(rules, sight).plan()
 
 
-def can_take(resident: Resident, plan: Plan, slots: int) -> bool:
-    """Rule 1: whether a resident takes its next job."""
-    is_open = not resident.is_loading and resident.queue not in plan.closing
-    return is_open and resident.running < slots
-
-
 @dataclass(slots=True)
 class _Planner:
     """One decision, while it is made."""

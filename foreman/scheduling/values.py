@@ -89,9 +89,13 @@ class Demand(NamedTuple):
             return JobClass.INTERACTIVE
         if self.interactive_at is None:
             return JobClass.BATCH
-        is_batch_late = now - self.batch_at >= rules.max_wait_batch_s
         has_time = now - self.interactive_at < rules.max_wait_interactive_s
-        return JobClass.BATCH if is_batch_late and has_time else JobClass.INTERACTIVE
+        is_batch_first = self.is_batch_late(now, rules) and has_time
+        return JobClass.BATCH if is_batch_first else JobClass.INTERACTIVE
+
+    def is_batch_late(self, now: float, rules: VisitRules) -> bool:
+        """Whether a batch job has waited for as long as its class allows."""
+        return self.batch_at is not None and now - self.batch_at >= rules.max_wait_batch_s
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,9 +45,6 @@ STOP_LIMIT_S = 2.0
 SHORT_LIMIT_S = 0.2
 PERIODIC_STOP_LIMIT_S = 0.5
 
-Tell = Callable[[Event], None]
-
-
 # What asks the target and the database, by effect: each call returns what it has to report, and may
 # take as long as its own limits say. The other one is periodic: it tells again what was not told.
 Hands = tuple[Mapping[type, Callable[[Any], Event | None]], Callable[[], object]]

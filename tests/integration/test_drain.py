@@ -127,7 +127,7 @@ def test_swaps_are_written_down(new_stack: NewStack, new_ollama: NewOllama) -> N
     for model in ("chain-a", "chain-a", "chain-b"):
         assert stack.post("/api/chat", chat(model, stream=False)).status == 200
 
-    swaps = stack.rows("SELECT from_queue, to_queue, reason, jobs_served FROM swaps ORDER BY id")
+    swaps = stack.rows("SELECT to_queue, reason, jobs_served FROM swaps ORDER BY id")
     assert [(swap["to_queue"], swap["reason"], swap["jobs_served"]) for swap in swaps] == [
         ("model.chain-a%3Alatest", "first", 0),
         ("model.chain-b%3Alatest", "drained", 2),

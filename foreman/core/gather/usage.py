@@ -18,7 +18,6 @@ class Usage:
     load_s: float | None = None
     prompt_eval_s: float | None = None
     eval_s: float | None = None
-    total_s: float | None = None
 
 
 def usage_in(answer: Fields) -> Usage:
@@ -34,7 +33,6 @@ def usage_in(answer: Fields) -> Usage:
         load_s=_seconds(answer.get("load_duration")),
         prompt_eval_s=_seconds(answer.get("prompt_eval_duration")),
         eval_s=_seconds(answer.get("eval_duration")),
-        total_s=_seconds(answer.get("total_duration")),
     )
 
 

@@ -105,7 +105,11 @@ def names_of(state: State, queue: str) -> list[str]:
     first = demand.class_to_take(state.now, state.setup.rules) if demand else JobClass.INTERACTIVE
     # Jobs that only this target may run come before those that others may take.
     ordered = sorted(waiting, key=lambda each: (each.job_class != first, not each.pinned_target))
-    return [each.name for each in ordered]
+    names = [each.name for each in ordered]
+    # A view is a moment old: an interactive job that came since goes before a batch job, too.
+    has_no_time = demand is not None and demand.is_batch_late(state.now, state.setup.rules)
+    interactive = class_queue(queue, JobClass.INTERACTIVE)
+    return names if has_no_time or interactive in names else [interactive, *names]
 
 
 def _all_names(state: State, queue: str) -> set[str]:

@@ -68,9 +68,9 @@ def main() -> None:
             runs += _forced(ground, trace, args.slots)
         facts = report.machine() | ground.versions()
     simulated = {
-        "the policy, simulated": simulate("single", trace, max_wait_s=PATIENT_S, slots=args.slots),
+        "the policy, simulated": simulate(trace, max_wait_s=PATIENT_S, slots=args.slots),
         f"the policy, {SHORT_S:g} s, simulated": simulate(
-            "single", trace, max_wait_s=SHORT_S, slots=args.slots
+            trace, max_wait_s=SHORT_S, slots=args.slots
         ),
     }
     sections = [
@@ -87,7 +87,7 @@ def main() -> None:
     if args.picture:
         draw([alone, *(run for run in runs if REDIS in run.name)], args.picture)
     if args.json:
-        args.json.write_text(json.dumps([asdict(run) for run in (alone, *runs)]))
+        args.json.write_text(json.dumps([asdict(run) for run in (alone, *runs)], default=str))
 
 
 if __name__ == "__main__":

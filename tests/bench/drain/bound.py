@@ -51,7 +51,7 @@ class BoundWatch:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A wait, and the bound that was printed for its model when it began."""
+    """A wait, and how long it might have taken by the earliest promise made while it lasted."""
 
     waited_s: float
     bound_s: float
@@ -88,10 +88,10 @@ def beyond(held: Sequence[Held]) -> int:
 def _held(run: Observed, model: str, since: float, until: float) -> list[Held]:
     """One, or none: it waited for less time than lies between two looks."""
     assert run.ledger is not None
-    printed = (
-        bounds[model]
+    # What is printed is what was true a second ago at most, so each is that much too late.
+    promised = [
+        at + bounds[model]
         for at, bounds in run.ledger.printed
         if since <= at <= until and model in bounds
-    )
-    bound_s = next(printed, None)
-    return [] if bound_s is None else [Held(until - since, bound_s)]
+    ]
+    return [Held(until - since, min(promised) - since)] if promised else []

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -13,14 +14,24 @@ Bounds = Mapping[str, float]  # by model
 
 
 @dataclass(frozen=True)
-class Ledger:
-    """What foreman itself has written down, once the last visit is settled."""
+class LedgerLine:
+    """A load, by its row; `at` is when it began, `has_lingered` that it waited for a linger."""
 
-    reasons: Sequence[str]  # of the swaps of the trace, the first one first
+    queue: str
+    at: datetime
+    reason: str
+    has_lingered: bool
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What foreman itself has written down, once the trace is answered."""
+
+    lines: Sequence[LedgerLine]  # the first one first
     fifo_swaps: int  # first in, first out, by the order of the rows
     swaps_avoided: int
     gpu_seconds_saved: float
-    decided_s: Sequence[float]  # from the recorded end of a visit's last job to the next visit
+    decided_s: Sequence[float]  # from the recorded end of a visit's last job to the next load
     printed: Sequence[tuple[float, Bounds]]  # GET /queues, again and again, with its time
 
 
@@ -105,8 +116,14 @@ class Observed:
         ]
 
     def idle_before_s(self) -> list[float]:
-        """Of each swap for which somebody waited: from the last generation's end to the unload."""
+        """Of each swap for which somebody waited: from the last generation's end to the unload.
+
+        Without those before which the model was kept on purpose.
+        """
         unloads = [each["at"] for each in self.log if each["event"] == "unload"]
+        if self.ledger is not None:
+            following = zip(unloads, self.ledger.lines[1:], strict=True)
+            unloads = [at for at, line in following if not line.has_lingered]
         idle = []
         for at in unloads:
             before = max((g["end"] for g in self.generations if g["end"] <= at), default=None)

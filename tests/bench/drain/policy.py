@@ -1,4 +1,4 @@
-"""The same trace without servers: what the policy itself makes of it, and first in, first out."""
+"""The same trace without servers: what the rules themselves make of it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from tests.bench.drain.trace import Request
 
 @dataclass(frozen=True, slots=True)
 class Simulated:
-    """One policy on the trace: no time goes to anything but loads and generation."""
+    """The trace in a simulation: no time goes to anything but loads and generation."""
 
     loads: int
     makespan_s: float
@@ -19,13 +19,11 @@ class Simulated:
     generating: float
 
 
-def simulate(
-    policy: str, trace: Sequence[Request], *, max_wait_s: float, slots: int = 1
-) -> Simulated:
-    """Serve the trace by `foreman simulate`'s policy of that name."""
+def simulate(trace: Sequence[Request], *, max_wait_s: float, slots: int = 1) -> Simulated:
+    """Serve the trace by the rules of a worker, on a target that holds one model."""
     rules = VisitRules(max_wait_interactive_s=max_wait_s)
     on = compare.ground(trace_of.arrivals(trace), rules, swap_s=trace_of.LOAD_S, slots=slots)
-    found, tally = compare.run(policy, on)
+    found, tally = compare.run("ours", on)
     longest_s = max(max(waits, default=0.0) for waits in tally.waits.values())
     return Simulated(found.loads, found.makespan_s, longest_s, found.busy_share)
 

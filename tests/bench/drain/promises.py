@@ -18,13 +18,14 @@ def ledger(runs: Sequence[Observed], alone: Observed) -> Section:
     fifo = " or ".join(map(str, sorted({_told(run).fifo_swaps for run in runs})))
     for run in runs:
         told, visits, jobs = _told(run), hold_visits(run), hold_jobs(run)
-        reasons = ", ".join(f"{count} {reason}" for reason, count in Counter(told.reasons).items())
+        counts = Counter(line.reason for line in told.lines)
+        reasons = ", ".join(f"{count} {reason}" for reason, count in counts.items())
         really = len(alone.visits) - len(run.visits)
         rows.append(
             (
                 run.name,
-                f"{len(told.reasons)}: {reasons}",
-                f"{told.swaps_avoided} ({told.fifo_swaps - len(told.reasons)})",
+                f"{len(told.lines)}: {reasons}",
+                f"{told.swaps_avoided} ({told.fifo_swaps - len(told.lines)})",
                 str(really),
                 f"{told.gpu_seconds_saved:.0f} ({really * trace_of.LOAD_S:.0f})",
                 _bounds(visits),
@@ -40,13 +41,13 @@ def ledger(runs: Sequence[Observed], alone: Observed) -> Section:
     return Section(
         "The ledger and the bound",
         "*Avoided* is `swaps_avoided`, in brackets what it should be: the changes of model in the"
-        f" order in which the jobs were accepted ({fifo}), less foreman's swaps. Ollama itself lets"
+        f" order in which the jobs were accepted ({fifo}), less foreman's loads. Ollama itself lets"
         " requests pass that need no load, so against its own loads, the next column"
         " and the brackets of *saved*, less is avoided."
-        " A wait is held to the bound that `GET /queues` printed when it began. The bound is one"
-        " for visits; a job behind others, whose visit is cut, waits for two.",
+        " A wait is held to the earliest moment that `GET /queues` promised while it lasted. The"
+        " bound is one for visits; a job behind others, whose visit is cut, waits for two.",
         (
-            "way", "swaps", "avoided", "loads avoided", "GPU seconds saved", "bound, s",
+            "way", "loads", "avoided", "loads avoided", "GPU seconds saved", "bound, s",
             "nearest to it, s", "visits beyond", "jobs beyond",
         ),
         rows,
@@ -56,10 +57,14 @@ def ledger(runs: Sequence[Observed], alone: Observed) -> Section:
 
 def _bounds(held: Sequence[Held]) -> str:
     bounds = [each.bound_s for each in held]
+    if not bounds:
+        return ""
     return f"{min(bounds):.1f} to {max(bounds):.1f}"
 
 
 def _nearest(held: Sequence[Held]) -> str:
+    if not held:
+        return ""
     nearest = max(held, key=lambda each: each.waited_s / each.bound_s)
     return f"{nearest.waited_s:.1f} of {nearest.bound_s:.1f}"
 
@@ -72,9 +77,10 @@ def promptness(runs: Sequence[Observed]) -> Section:
         picked = p50_p95(run.picked_up_s, 1000) if run.picked_up_s else ""
         figures = (_p50_max(decided), _p50_max(idle), _between_jobs(run))
         rows.append((run.name, picked, str(len(decided)), *figures))
-        slowest_ms = max(idle) * 1000
-        text = f"{run.name}: every swap decided within {DECIDED_AIM_MS:g} ms"
-        aims.append(Aim(text, f"{slowest_ms:.0f} ms", slowest_ms <= DECIDED_AIM_MS))
+        if idle:
+            slowest_ms = max(idle) * 1000
+            text = f"{run.name}: every swap decided within {DECIDED_AIM_MS:g} ms"
+            aims.append(Aim(text, f"{slowest_ms:.0f} ms", slowest_ms <= DECIDED_AIM_MS))
         if run.picked_up_s:
             p95_ms = percentile(run.picked_up_s, 95) * 1000
             text = f"{run.name}: pick-up on an idle system p95 ≤ {PICK_UP_AIM_MS:g} ms"
@@ -83,11 +89,12 @@ def promptness(runs: Sequence[Observed]) -> Section:
         "Pick-up and decision",
         "Milliseconds. *Pick-up*: single synchronous requests for the loaded model on the idle"
         " system, `working_at` minus `created_at`: from the begin of the transaction that accepts,"
-        " so its commit counts. *Decided*: from the recorded end of a visit's last job to the next"
-        " visit; less than nothing where the next visit is the first to be recorded. *Target at"
-        " rest*: from the end of the last generation to the unload, by the target's log, so the"
-        " decision is within it. Swaps to what did not wait by then are left out. *Between jobs*:"
-        " the same gap within a visit, to the next start.",
+        " so its commit counts. *Decided*: from the recorded end of a visit's last job to the begin"
+        " of the next load, by its row; less than nothing where that end is recorded later."
+        " *Target at rest*: from the end of the last generation to the unload, by the target's log,"
+        " so the decision is within it. Swaps to what did not wait by then are left out, and those"
+        " before which an empty model was kept on purpose. *Between jobs*: the same gap within a"
+        " visit, to the next start.",
         (
             "way",
             "pick-up p50 / p95",
@@ -102,6 +109,8 @@ def promptness(runs: Sequence[Observed]) -> Section:
 
 
 def _p50_max(seconds: Sequence[float]) -> str:
+    if not seconds:
+        return ""
     return f"{percentile(seconds, 50) * 1000:.0f} / {max(seconds) * 1000:.0f}"
 
 

@@ -1,11 +1,9 @@
 """Run the trace over one way to a target of its own, and write down what happened."""
 
-import json
 import random
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from datetime import datetime
 from itertools import pairwise
 from typing import Any
 from uuid import UUID
@@ -14,13 +12,17 @@ from foreman.simulation.process import SimulationProcess
 from tests.bench.drain import trace as trace_of
 from tests.bench.drain.bound import BoundWatch
 from tests.bench.drain.clients import Answered, send
-from tests.bench.drain.observed import Bounds, Ledger, Observed
+from tests.bench.drain.observed import Bounds, Ledger, LedgerLine, Observed
 from tests.bench.drain.trace import Request
 from tests.bench.ground import Ground
 from tests.stack import Stack, wait_for
 
 ALONE = "Ollama alone"
 PICK_UPS = 100
+_LINES = (
+    "SELECT to_queue, reason, lingers, lingers_answered,"
+    " at - cost_s * interval '1 second' AS began_at FROM swaps ORDER BY id"
+)
 # What each request of an idle system waits behind the last one, at random.
 PAUSES_S = (0.05, 0.3)
 
@@ -67,46 +69,44 @@ def run_foreman(
 def _ledger(
     stack: Stack, log: Sequence[Mapping[str, Any]], printed: list[tuple[float, Bounds]]
 ) -> Ledger:
-    decided_s = _decided_s(stack)
-    reasons = [row["reason"] for row in stack.rows("SELECT reason FROM swaps ORDER BY id")]
+    loads = sum(each["event"] == "load" for each in log)
+    # A load's row is written after its first job has begun.
+    wait_for(lambda: len(stack.rows("SELECT id FROM swaps")) == loads, what="a row for each load")
+    lines = [_line(row) for row in stack.rows(_LINES)]
     queues = [row["queue"] for row in stack.rows("SELECT queue FROM jobs ORDER BY created_at, id")]
     fifo_swaps = 1 + sum(before != after for before, after in pairwise(queues))
-    # What a visit has saved is counted when the next one begins: one more swap, for the last.
-    last = [each["model"] for each in log if each["event"] == "load"][-1]
-    other = next(model for model in trace_of.MODELS if model != last)
-    send(stack.url, [Request(0.0, other, 1)])
-    wait_for(lambda: len(stack.rows("SELECT id FROM swaps")) > len(reasons))
     (page,) = stack.get("/swaps").lines
     totals = page["totals"]
     return Ledger(
-        reasons,
+        lines,
         fifo_swaps,
         totals["swaps_avoided"],
         totals["gpu_seconds_saved"],
-        decided_s,
+        _decided_s(stack, lines),
         printed,
     )
 
 
-def _decided_s(stack: Stack) -> list[float]:
-    """From the recorded end of each visit's last job to the next visit that had work by then."""
-    lines = [json.loads(line) for line in stack.log_of("worker1") if line.startswith("{")]
-    visits = [(_moment(line["at"]), line["queue"]) for line in lines if line["message"] == "visit"]
+def _line(row: Mapping[str, Any]) -> LedgerLine:
+    # What a job answers costs nobody a wait.
+    has_lingered = row["lingers"] > row["lingers_answered"]
+    return LedgerLine(row["to_queue"], row["began_at"], row["reason"], has_lingered)
+
+
+def _decided_s(stack: Stack, lines: Sequence[LedgerLine]) -> list[float]:
+    """From the recorded end of each visit's last job to the next load, if that had work by then."""
     jobs = stack.rows("SELECT queue, created_at, working_at, ended_at FROM jobs")
     decided = []
-    for (_, before), (began_at, queue) in pairwise(visits):
-        # Its end may be recorded after the next visit has begun.
-        of_it = [job for job in jobs if job["queue"] == before and job["working_at"] <= began_at]
+    for before, following in pairwise(lines):
+        of_it = [j for j in jobs if j["queue"] == before.queue and j["working_at"] <= following.at]
         last_at = max(job["ended_at"] for job in of_it)
-        waited = (j for j in jobs if j["queue"] == queue and j["working_at"] >= began_at)
-        if any(job["created_at"] < last_at for job in waited):
-            decided.append((began_at - last_at).total_seconds())
+        # The first job of a visit is claimed before its load, and none while another one lasts.
+        next_jobs = [
+            j for j in jobs if j["queue"] == following.queue and j["working_at"] >= before.at
+        ]
+        if not following.has_lingered and any(j["created_at"] < last_at for j in next_jobs):
+            decided.append((following.at - last_at).total_seconds())
     return decided
-
-
-def _moment(written: str) -> datetime:
-    """The time of a line of the log: local, in milliseconds."""
-    return datetime.strptime(written, "%Y-%m-%d %H:%M:%S,%f").astimezone()
 
 
 def _pick_ups_s(stack: Stack, count: int) -> list[float]:

@@ -94,7 +94,7 @@ def waits(runs: Sequence[Observed]) -> Section:
 
 
 def is_forced(run: Observed) -> bool:
-    return run.ledger is not None and "overdue" in run.ledger.reasons
+    return run.ledger is not None and any(line.reason == "overdue" for line in run.ledger.lines)
 
 
 def p50_p95(values: Sequence[float], factor: float = 1, digits: int = 1) -> str:

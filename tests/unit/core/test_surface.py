@@ -17,31 +17,31 @@ MERGED, ADMIN = RouteClass.MERGED, RouteClass.ADMIN
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 DIGEST = "sha256:" + "0" * 64
 
-# methods, path, class, streams when `stream` is left out
+# methods, path, class
 OLLAMA = [
-    ("GET HEAD", "/", FORWARDED, False),
-    ("GET HEAD", "/api/version", FORWARDED, False),
-    ("GET HEAD", "/api/tags", MERGED, False),
-    ("GET", "/api/ps", MERGED, False),
-    ("POST", "/api/show", FORWARDED, False),
-    ("POST", "/api/create", ADMIN, True),
-    ("POST", "/api/pull", ADMIN, True),
-    ("POST", "/api/push", ADMIN, True),
-    ("POST", "/api/copy", ADMIN, False),
-    ("DELETE", "/api/delete", ADMIN, False),
-    ("POST HEAD", f"/api/blobs/{DIGEST}", ADMIN, False),
-    ("POST", "/api/generate", QUEUED, True),
-    ("POST", "/api/chat", QUEUED, True),
-    ("POST", "/api/embed", BYPASS, False),
-    ("POST", "/api/embeddings", BYPASS, False),
-    ("POST", "/v1/chat/completions", QUEUED, False),
-    ("POST", "/v1/completions", QUEUED, False),
-    ("POST", "/v1/embeddings", BYPASS, False),
-    ("GET", "/v1/models", MERGED, False),
-    ("GET", "/v1/models/tiny-a", FORWARDED, False),
-    ("POST", "/v1/responses", QUEUED, False),
-    ("POST", "/v1/messages", QUEUED, False),
-    ("POST", "/v1/audio/transcriptions", QUEUED, False),
+    ("GET HEAD", "/", FORWARDED),
+    ("GET HEAD", "/api/version", FORWARDED),
+    ("GET HEAD", "/api/tags", MERGED),
+    ("GET", "/api/ps", MERGED),
+    ("POST", "/api/show", FORWARDED),
+    ("POST", "/api/create", ADMIN),
+    ("POST", "/api/pull", ADMIN),
+    ("POST", "/api/push", ADMIN),
+    ("POST", "/api/copy", ADMIN),
+    ("DELETE", "/api/delete", ADMIN),
+    ("POST HEAD", f"/api/blobs/{DIGEST}", ADMIN),
+    ("POST", "/api/generate", QUEUED),
+    ("POST", "/api/chat", QUEUED),
+    ("POST", "/api/embed", BYPASS),
+    ("POST", "/api/embeddings", BYPASS),
+    ("POST", "/v1/chat/completions", QUEUED),
+    ("POST", "/v1/completions", QUEUED),
+    ("POST", "/v1/embeddings", BYPASS),
+    ("GET", "/v1/models", MERGED),
+    ("GET", "/v1/models/tiny-a", FORWARDED),
+    ("POST", "/v1/responses", QUEUED),
+    ("POST", "/v1/messages", QUEUED),
+    ("POST", "/v1/audio/transcriptions", QUEUED),
 ]
 
 # Ollama has them, or other servers of its kind do; foreman has not decided to serve them.
@@ -60,19 +60,18 @@ def serves(method: str, path: str) -> Route:
     return route
 
 
-@pytest.mark.parametrize(("methods", "path", "route_class", "streams"), OLLAMA)
+@pytest.mark.parametrize(("methods", "path", "route_class"), OLLAMA)
 def test_each_route_of_ollama_has_its_class(
-    methods: str, path: str, route_class: RouteClass, streams: bool
+    methods: str, path: str, route_class: RouteClass
 ) -> None:
     routes = [serves(method, path) for method in methods.split()]
 
     assert {route.route_class for route in routes} == {route_class}
-    assert {route.streams_by_default for route in routes} == {streams}
 
 
-@pytest.mark.parametrize(("methods", "path", "route_class", "streams"), OLLAMA)
+@pytest.mark.parametrize(("methods", "path", "route_class"), OLLAMA)
 def test_any_other_method_is_refused_and_the_right_ones_are_named(
-    methods: str, path: str, route_class: RouteClass, streams: bool
+    methods: str, path: str, route_class: RouteClass
 ) -> None:
     others = [method for method in METHODS if method not in methods.split()]
     answers = [find_route(method, path) for method in others]
@@ -88,7 +87,7 @@ def test_what_is_not_in_the_table_is_refused(path: str) -> None:
 
 
 def test_the_table_serves_nothing_that_ollama_does_not_have() -> None:
-    known = {path.removesuffix("tiny-a").removesuffix(DIGEST) for _, path, _, _ in OLLAMA}
+    known = {path.removesuffix("tiny-a").removesuffix(DIGEST) for _, path, _ in OLLAMA}
 
     assert {route.path for route in ROUTES} == known
 

@@ -12,8 +12,8 @@ from foreman.scheduling.forecast import (
     UNFORESEEN,
     ExpectedStay,
     WaitingWork,
-    eta,
     foresee,
+    soonest_eta,
 )
 from foreman.scheduling.values import Demand, Resident
 from tests.unit.scheduling.sights import LOAD_S, NOW, RULES, loaded, waits
@@ -34,7 +34,7 @@ def foreseen(
 
 
 def starts_s(stays: Stays, queue: str, position: int = 0, slots: int = 1) -> float:
-    return eta(stays[queue], position=position, slots=slots, run_s=RUN_S).p50_s
+    return soonest_eta([(slots, stays[queue])], position=position, run_s=RUN_S).p50_s
 
 
 def test_jobs_of_a_resident_start_one_run_after_the_other() -> None:
@@ -104,7 +104,7 @@ def test_jobs_that_come_meanwhile_are_served_first_where_their_model_is_resident
 
 def test_nine_in_ten_start_later_than_one_in_two_and_the_more_so_the_longer_it_is() -> None:
     stays = foreseen([loaded("a")], work("a", 100))
-    soon, late = (eta(stays["a"], position=each, slots=1, run_s=RUN_S) for each in (4, 64))
+    soon, late = (soonest_eta([(1, stays["a"])], position=each, run_s=RUN_S) for each in (4, 64))
 
     assert soon.p90_s == pytest.approx(8 + DEVIATIONS_P90 * math.hypot(4, UNFORESEEN * 8))
     assert late.p90_s - late.p50_s > soon.p90_s - soon.p50_s

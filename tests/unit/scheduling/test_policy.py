@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 
 from foreman.core.queues import JobClass
-from foreman.scheduling.policy import can_take
 from foreman.scheduling.rhythm import Rhythm
 from foreman.scheduling.room import Room
 from foreman.scheduling.values import NEVER, Cause, Plan, PlannedLoad
@@ -31,13 +30,6 @@ def load_of(plan: Plan) -> PlannedLoad:
 
 
 # 1. Serve every resident
-
-
-def test_a_resident_with_a_free_slot_takes_a_job_unless_it_is_closing_or_loading() -> None:
-    assert can_take(loaded("a", running=1), Plan(), slots=2)
-    assert not can_take(loaded("a", running=2), Plan(), slots=2)
-    assert not can_take(loaded("a"), Plan(closing=frozenset("a")), slots=2)
-    assert not can_take(loaded("a", is_loading=True), Plan(), slots=2)
 
 
 @pytest.mark.parametrize(

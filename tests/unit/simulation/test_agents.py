@@ -104,4 +104,4 @@ def test_three_models_that_fit_are_loaded_once_each_known_or_not(is_room_known: 
 
     assert (ours.loads, ours.swaps) == (3, 0)
     assert ours.makespan_s <= 1.1 * direct.makespan_s
-    assert outcome("single", crowd, memory=memory, slots=2).loads == 45
+    assert outcome("fifo", crowd, memory=memory, slots=2).loads == 45

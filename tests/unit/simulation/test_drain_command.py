@@ -59,15 +59,15 @@ def test_clients_and_rooms_are_simulated_too(
 ) -> None:
     simulated(
         "--arrivals=agents", "--models=a=4GiB,b=4GiB,c=4GiB", "--memory=24GiB", "--residents=3",
-        "--clients=3", "--jobs=30", "--policies=ollama,single,ours", "--json", *learn,
+        "--clients=3", "--jobs=30", "--policies=ollama,fifo,ours", "--json", *learn,
     )  # fmt: skip
 
     told = json.loads(capsys.readouterr().out)
-    ollama, single, ours = told["policies"]
+    ollama, fifo, ours = told["policies"]
     assert (told["jobs"], told["residents"], told["memory"]) == (30, 3, 24 * 2**30)
     assert ollama["loads"] == ours["loads"] == 3
-    assert single["loads"] > 10
-    assert (ours["swaps"], single["swaps"]) == (0, single["loads"] - 1)
+    assert fifo["loads"] > 10
+    assert (ours["swaps"], fifo["swaps"]) == (0, fifo["loads"] - 1)
 
 
 def test_lingers_are_printed(capsys: pytest.CaptureFixture[str]) -> None:

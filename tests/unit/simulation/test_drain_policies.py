@@ -3,13 +3,13 @@
 import pytest
 
 from foreman.core.arrivals import Arrival
-from foreman.core.drain import Rules
 from foreman.core.queues import JobClass
+from foreman.scheduling.values import VisitRules
 from foreman.simulation.drain.tally import percentile
 from tests.unit.simulation.trace import Trace, play
 
 SWAP_S = 5.0
-RULES = Rules(job_limit_s=100)
+RULES = VisitRules(job_limit_s=100)
 
 
 def jobs(text: str, *, every_s: float = 0.1, run_s: float = 10.0) -> list[Arrival]:
@@ -25,7 +25,7 @@ def jobs(text: str, *, every_s: float = 0.1, run_s: float = 10.0) -> list[Arriva
     ]
 
 
-def played(arrivals: list[Arrival], policy: str = "single", **fleet: int) -> Trace:
+def played(arrivals: list[Arrival], policy: str = "ours", **fleet: int) -> Trace:
     swap_s = dict.fromkeys(sorted({each.queue for each in arrivals}), SWAP_S)
     return play(arrivals, RULES, swap_s, policy=policy, **fleet)
 

@@ -7,7 +7,7 @@ import pytest
 
 from foreman.core.arrivals import Arrival
 from foreman.core.queues import JobClass
-from foreman.scheduling.forecast import Eta, WaitingWork, eta, foresee
+from foreman.scheduling.forecast import Eta, WaitingWork, foresee, soonest_eta
 from foreman.scheduling.room import Room
 from foreman.scheduling.values import Demand, Resident, VisitRules
 from foreman.scheduling.visits import visit_swaps
@@ -48,7 +48,9 @@ class Forecasting:
             slots=1,
             visit_swaps=visit_swaps(None, target.utilization(fleet.now)),
         )
-        self.foreseen[id(job)] = eta(stays[job.queue], position=ahead - 1, slots=1, run_s=RUN_S)
+        self.foreseen[id(job)] = soonest_eta(
+            [(1, stays[job.queue])], position=ahead - 1, run_s=RUN_S
+        )
 
     def _work(self, queue: str, target: SimulatedTarget, fleet: Fleet) -> WaitingWork:
         waiting = fleet.waiting[queue]

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from foreman.core.arrivals import Arrival
-from foreman.core.drain import Rules
 from foreman.core.queues import JobClass
 from foreman.scheduling.room import Room
 from foreman.scheduling.values import VisitRules
+from foreman.scheduling.visits import FEWEST_SWAPS, most_visit_swaps
 from foreman.simulation.drain.engine import Engine
 from foreman.simulation.drain.fleet import Memory
 from foreman.simulation.drain.policies import POLICIES, Given
@@ -29,7 +29,7 @@ class Trace:
     """What was asked, and what was served when."""
 
     arrivals: Sequence[Arrival]
-    rules: Rules
+    rules: VisitRules
     swap_s: Mapping[str, float]
     targets: int
     tally: Tally
@@ -60,13 +60,9 @@ class Trace:
         ends = [each.ended_at for each in self.visits if each.queue == queue]
         return max((end for end in ends if end <= at), default=float("-inf"))
 
-    def max_wait_s(self, job_class: JobClass) -> float:
-        is_batch = job_class is JobClass.BATCH
-        return self.rules.max_wait_batch_s if is_batch else self.rules.max_wait_interactive_s
-
     def is_overdue(self, queue: str, at: float) -> bool:
         heads = self.heads(queue, at).items()
-        return any(at - head >= self.max_wait_s(job_class) for job_class, head in heads)
+        return any(at - head >= self.rules.max_wait_s(job_class) for job_class, head in heads)
 
     def unserved_since(self, queue: str, at: float) -> float:
         return max(min(self.heads(queue, at).values()), self.left_at(queue, at))
@@ -79,22 +75,16 @@ class Trace:
 
 def play(
     arrivals: Sequence[Arrival],
-    rules: Rules,
+    rules: VisitRules,
     swap_s: Mapping[str, float],
     *,
-    policy: str = "single",
+    policy: str = "ours",
     targets: int = 1,
     slots: int = 1,
 ) -> Trace:
     """Serve `arrivals` on targets that hold one residency each, keeping everything."""
-    given = VisitRules(
-        rules.max_wait_interactive_s,
-        rules.max_wait_batch_s,
-        rules.job_limit_s,
-        min_visit_swaps=rules.kappa,
-    )
-    tally = Tally(Promises(given, swap_s, places=1), keep=ALL)
-    made = POLICIES[policy](Given(given, Room(residents=1)))
+    tally = Tally(Promises(rules, swap_s, places=1), keep=ALL)
+    made = POLICIES[policy](Given(rules, Room(residents=1)))
     Engine(made, tally, swap_s, targets=targets, slots=slots, memory=Memory(1)).run(arrivals)
     return Trace(arrivals, rules, swap_s, targets, tally)
 
@@ -111,10 +101,10 @@ def check_all_are_served(trace: Trace) -> None:
 
 def check_bound(trace: Trace) -> None:
     """max_wait + swap + the sum over the others of (D + swap + R), at each visit's begin."""
-    rules = trace.rules
+    rules, swaps = trace.rules, most_visit_swaps(trace.rules.min_visit_swaps)
     for visit in trace.visits:
         others = [cost for queue, cost in trace.swap_s.items() if queue != visit.queue]
-        rest = sum(rules.kappa * cost + cost + rules.job_limit_s for cost in others)
+        rest = sum(swaps * cost + cost + rules.job_limit_s for cost in others)
         if any(
             each.queue == visit.queue and each.began_at <= visit.began_at < each.ended_at
             for each in trace.visits
@@ -123,20 +113,22 @@ def check_bound(trace: Trace) -> None:
             continue  # another target serves it: it waits for no visit
         left_at = trace.left_at(visit.queue, visit.swap_at)
         for job_class, head_at in trace.heads(visit.queue, visit.began_at).items():
-            limit_s = trace.max_wait_s(job_class) + trace.swap_s[visit.queue] + rest
+            limit_s = trace.rules.max_wait_s(job_class) + trace.swap_s[visit.queue] + rest
             assert visit.began_at - max(head_at, left_at) <= limit_s + CLOSE_S
     assert sum(trace.tally.violations.values()) == 0
 
 
 def check_cuts_are_paid_for(trace: Trace) -> None:
-    """Each cut visit has lasted its dwell; so their loads take at most 1/(kappa+1) of the time."""
+    """Each cut visit has lasted its n loads; so their loads take at most 1/(n+1) of the time."""
+    setting = trace.rules.min_visit_swaps
+    swaps = FEWEST_SWAPS if setting is None else setting
     cut = [visit for visit in trace.visits if trace.is_cut(visit)]
     for visit in cut:
-        dwell_s = trace.rules.kappa * trace.swap_s[visit.queue]
+        dwell_s = swaps * trace.swap_s[visit.queue]
         assert visit.ended_at - visit.began_at >= dwell_s - CLOSE_S
     loads_s = sum(trace.swap_s[visit.queue] for visit in cut)
     span_s = trace.targets * (trace.end_at - trace.arrivals[0].at)
-    assert loads_s <= span_s / (trace.rules.kappa + 1) + CLOSE_S
+    assert loads_s <= span_s / (swaps + 1) + CLOSE_S
     assert abs(trace.tally.cut_s - loads_s) < CLOSE_S
 
 

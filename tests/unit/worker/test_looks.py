@@ -136,6 +136,14 @@ def test_a_message_that_is_late_does_not_end_the_visit_of_its_job() -> None:
     assert scene.state.load is not None
 
 
+def test_an_interactive_job_that_came_since_the_view_goes_before_a_batch_job() -> None:
+    scene = ready("a").waits("a", 1, job_class=JobClass.BATCH)
+
+    scene.passes(1)
+
+    assert scene.names == [queue("a"), queue("a") + "~batch"]
+
+
 def test_batch_jobs_go_after_interactive_ones_until_they_are_overdue() -> None:
     scene = ready("a").waits("a", 5).waits("a", 500, job_class=JobClass.BATCH)
     scene.passes(0.3)

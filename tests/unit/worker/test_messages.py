@@ -121,6 +121,22 @@ def test_5_each_resident_has_slots_of_its_own() -> None:
     assert list(scene.state.jobs) == tags
 
 
+def test_5_a_resident_that_closes_for_the_overdue_takes_no_more_jobs() -> None:
+    scene = ready("a", view=known("a", "b"))
+    running = scene.starts("a")
+    scene.waits("a").waits("b", 3000.0)
+    scene.passes(500)  # its least dwell
+    assert scene.state.residents[queue("a")].is_closing
+
+    tag = scene.message("a")
+
+    assert scene.one(effects.Requeue).tag == tag
+    assert not scene.asks("a")
+    scene.ends(running)
+    assert scene.state.load is not None
+    assert (scene.state.load.queue, scene.state.load.victims) == (queue("b"), (queue("a"),))
+
+
 def test_6_a_message_at_rest_is_held_until_the_rules_have_seen_its_row() -> None:
     scene = ready("a", view=known("a", "b"))
     assert scene.listens_to("b")

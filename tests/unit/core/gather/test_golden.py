@@ -71,4 +71,3 @@ def test_the_usage_of_a_recorded_stream_is_in_seconds() -> None:
     assert usage.load_s == pytest.approx(0.003961588)
     assert usage.prompt_eval_s == pytest.approx(0.000906)
     assert usage.eval_s == pytest.approx(0.002262)
-    assert usage.total_s == pytest.approx(0.010637918)

@@ -185,5 +185,5 @@ def test_a_stream_does_stream_and_its_pieces_are_its_tokens(target: SimulationPr
     assert gathering.pieces == 41
     gathering.finish()
     assert gathering.usage.output_tokens == 42
-    assert gathering.usage.total_s is not None
-    assert 0 < gathering.usage.total_s < 20
+    assert gathering.usage.eval_s is not None
+    assert 0 < gathering.usage.eval_s < 20
