@@ -47,10 +47,10 @@ def on_message(turn: Turn, event: Message) -> None:
 def _place(turn: Turn, tag: int, job_id: str, name: str, queue: str) -> None:
     state = turn.state
     load, resident = state.load, state.residents.get(queue)
-    if load is not None and load.queue == queue and load.stage is LoadStage.PULLING:  # 4
-        start_for_load(turn, tag, job_id, load)
+    has_slot = state.running(queue) < state.slots
+    if load is not None and load.queue == queue and load.stage is LoadStage.PULLING and has_slot:
+        start_for_load(turn, tag, job_id, load)  # 4
     elif resident is not None and not resident.is_closing:  # 5
-        has_slot = state.running(queue) < state.slots
         if has_slot and not resident.is_doubted:
             start(turn, tag, job_id, queue, is_ready=True)
         elif has_slot and load is None:

@@ -51,7 +51,10 @@ def _wish(turn: Turn) -> Wish:
         return Idle()
     is_at_rest = not state.jobs
     if state.load is not None and is_pulling(state):  # 2
-        return Ask(tuple(names_of(state, state.load.queue)), settles=True)
+        # Tasks of its last visit that are still to stop hold their slots.
+        has_slot = state.running(state.load.queue) < state.slots
+        names = tuple(names_of(state, state.load.queue))
+        return Ask(names, settles=True) if has_slot else Idle()
     if handed_at := [job.since for job in state.jobs.values() if job.stage is Stage.HANDED]:  # 3
         patience_ends_at = max(handed_at) + CLAIM_PATIENCE_S
         if turn.now < patience_ends_at:
