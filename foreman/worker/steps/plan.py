@@ -7,6 +7,7 @@ from foreman.core.queues import JobClass, Residency
 from foreman.core.waiting import Waiting
 from foreman.scheduling import policy, values
 from foreman.scheduling.rhythm import NO_RHYTHM
+from foreman.scheduling.room import Fit, Room
 from foreman.scheduling.values import Demand, PlannedLoad, Sight
 from foreman.scheduling.visits import visit_swaps
 from foreman.worker.effects import ERROR, Log
@@ -91,14 +92,31 @@ def sight_of(state: State, demands: Sequence[Demand], pins: Mapping[str, str]) -
         if (model := _model(state, each.queue)) in sizes
     }
     expected |= {queue: sizes[model] for queue, model in pins.items() if model in sizes}
+    room = state.room.expecting(expected)
     return Sight(
         state.now,
-        list(_residents(state)),
+        _with_pins(state, room, list(_residents(state)), demands),
         demands,
-        state.room.expecting(expected),
+        room,
         visit_swaps(state.setup.rules.min_visit_swaps, state.utilization),
         tuple(pins),
     )
+
+
+def _with_pins(
+    state: State, room: Room, residents: list[values.Resident], demands: Sequence[Demand]
+) -> list[values.Resident]:
+    """Let the pins go that nobody asked for, where they would keep somebody out for good.
+
+    An embedding model in use is kept next to others, and not instead of them.
+    """
+    pinned = [each.queue for each in residents if each.is_pinned]
+    loaded = {each.queue for each in residents}
+    others = (each.queue for each in demands if each.queue not in loaded)
+    if not pinned or all(room.fit([*pinned, each]) is not Fit.EXCEEDS for each in others):
+        return residents
+    asked_for = {Residency(model).queue for model in state.setup.pinned}
+    return [replace(each, is_pinned=each.queue in asked_for) for each in residents]
 
 
 def _residents(state: State) -> Iterator[values.Resident]:

@@ -125,3 +125,16 @@ def test_the_log_says_that_a_kept_model_had_to_go() -> None:
 
     told = [each.facts for each in scene.all(effects.Log) if each.level == effects.WARNING]
     assert told == [{"model": model("p"), "for": queue("q")}]
+
+
+def test_an_embedding_model_in_use_keeps_nobody_out_where_one_model_fits() -> None:
+    scene = ready("e", room=Room(residents=1))
+    scene.view = {"kept": frozenset({model("e")})}
+    scene.passes(3)
+    assert scene.state.residents[queue("e")].is_pinned
+
+    scene.waits("a").passes(1)
+    assert scene.asks("a")
+    scene.claims(scene.message("a"))
+
+    assert scene.one(effects.LoadModel).victims == (model("e"),)
