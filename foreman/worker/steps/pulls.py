@@ -5,7 +5,8 @@
 3. A job was handed over a moment ago: nothing. The two would contend for the interpreter, and its
    request comes first.
 4. Rows wait for residents that have a slot: ask for them, the oldest first.
-5. Nothing runs or loads: listen to everything that this target may serve.
+5. Nothing runs or loads: listen to everything that this target may serve; but not where a load
+   begins with the next view, since consumers that are parked for it would have to go first.
 6. Others wait for what runs to end: ask the residents' queues now and then. A parked consumer would
    see the end of the last job late: on Redis it is not gone before its BRPOP has ended.
 7. Else listen to the residents that have a slot.
@@ -66,7 +67,8 @@ def _wish(turn: Turn) -> Wish:
     if asked:  # 4
         return Ask(asked, settles=is_at_rest or has_others)
     if is_at_rest and state.load is None:  # 5
-        return Park(frozenset(_known(state, takers)))
+        is_to_load = state.plan.load is not None
+        return Idle() if is_to_load else Park(frozenset(_known(state, takers)))
     listened = frozenset(name for each in takers for name in _all_names(state, each.queue))
     if not listened:
         return Idle()

@@ -180,3 +180,17 @@ def test_the_gap_of_a_residency_that_was_unloaded_meanwhile_begins_with_its_last
     scene.claims(tag, waited_s=scene.now - answered_at - 0.2)
 
     assert [round(each, 3) for each in scene.state.rhythms[queue("a")].gaps] == [0.2]
+
+
+def test_nobody_listens_for_the_moment_between_the_last_answer_and_the_load() -> None:
+    scene = ready("a")
+    tag = scene.starts("a")
+    scene.waits("b", 1).passes(0.4)
+    scene.empty().answers_looks = False
+
+    scene.ends(tag)
+
+    assert scene.one(effects.Look)
+    assert not isinstance(scene.wish, Park)
+    scene.looks()
+    assert scene.asks("b")
