@@ -12,6 +12,9 @@ from tests.client import Background, chat
 from tests.integration.conftest import ON_ONE_BROKER, NewOllama, NewStack
 from tests.stack import Stack, wait_for
 
+# Loads, long runs and a lost worker, on a machine that may be busy.
+pytestmark = pytest.mark.timeout(240)
+
 THREE = "a=4GiB,b=4GiB,c=4GiB,d=4GiB"
 # Long enough to be seen at work, and short enough to be waited for.
 LONG = {"num_predict": 60}
@@ -105,7 +108,6 @@ def test_what_somebody_else_loads_is_a_resident_like_the_others(
     wait_for(lambda: listed(stack) == {"a"})
 
 
-@pytest.mark.timeout(180)
 def test_a_spare_worker_takes_over_both_residents_of_one_that_was_killed(
     new_stack: NewStack, ollama: SimulationProcess
 ) -> None:
