@@ -90,7 +90,7 @@ class Promises(threading.Thread):
         return self.late
 
     def _look(self, seen: dict[str, Any], now: float) -> None:
-        bounds = {each["queue"]: each["bound_s"].values() for each in seen["queues"]}
+        bounds = {each["queue"]: each["bound_s"].values() for each in seen["data"]}
         waiting = {queue: now + min(seconds) for queue, seconds in bounds.items() if seconds}
         self.late += sum(now > by + LOOK_EVERY_S for by in self._by.values())
         self._by = {queue: min(by, self._by.get(queue, by)) for queue, by in waiting.items()}
