@@ -15,7 +15,7 @@ from dataclasses import replace
 from foreman.adapters.target import TargetRequest
 from foreman.core.embedding import pick_target
 from foreman.core.queues import canonical_name, is_cloud_name, residency_of
-from foreman.errors import BypassFull, ClientLeft, TargetUnreachable
+from foreman.errors import BypassFull, ClientLeft, NoLiveTarget, TargetUnreachable
 from foreman.runtime import WebRuntime
 from foreman.services.answer import Answer
 from foreman.services.capabilities import Capabilities
@@ -90,7 +90,11 @@ class Bypass:
         """Ask a target; one that refuses the connection is passed over for another."""
         find = self._runtime.catalog.find
         found = find(self._model, on=self._wanted) if self._model else None
-        having = list(found.targets) if found else [self._wanted or any_target(self._runtime)]
+        candidates = found.targets if found else [self._wanted or any_target(self._runtime)]
+        # Nobody waits here for a connection that is known not to come.
+        having = [each for each in candidates if self._runtime.catalog.is_reachable(each)]
+        if not having:
+            raise NoLiveTarget("no target that has the model answers")
         while True:
             target = self._pick(having)
             try:

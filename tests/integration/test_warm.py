@@ -215,3 +215,18 @@ def test_embeddings_go_where_their_model_is_loaded_and_elsewhere_when_that_is_aw
     second.stop()
 
     assert {embedding_target(stack) for _ in range(3)} == {"gpu1"}
+
+
+def test_an_embedding_waits_for_no_target_that_is_known_to_be_away(
+    new_stack: NewStack, new_ollama: NewOllama
+) -> None:
+    ollama = new_ollama(models=MODELS)
+    stack = new_stack(ollama)
+    assert stack.post("/api/embed", EMBED).status == 200
+    ollama.stop()
+    wait_for(lambda: not stack.is_ready(), LOOKS_S)
+
+    answer = stack.post("/api/embed", EMBED)
+
+    assert answer.status == 503
+    assert json.loads(answer.body)["error"] == "no target that has the model answers"
