@@ -92,7 +92,7 @@ class Intake:
         return None if self._is_taken else got
 
     def settle(self) -> None:
-        """Let go back what consumers that were let go may still bring, of other queues too."""
+        """Return to their queues the messages that cancelled consumers may still receive."""
         if self._may_bring_more:
             settle(self._connection, self._settings)
             self._may_bring_more = False

@@ -26,7 +26,7 @@ class Operations:
     def readyz(self) -> tuple[Response, int]:
         """200 when a request would be served now, else 503; with what is wrong.
 
-        A Host that is not foreman's is told no more than whether.
+        A request whose Host is not foreman's learns only whether it is ready.
         """
         checks: dict[str, Callable[[], str]] = {
             "database": self._database,

@@ -13,7 +13,7 @@ from foreman.store.upkeep import waiting_queues
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """All that a target's next decision depends on besides its own residents."""
+    """What a target's next decision depends on, apart from its own residents."""
 
     waiting: list[Waiting]  # of all targets
     costs: dict[str, Cost]  # by model queue
