@@ -282,11 +282,12 @@ def test_a_purge_empties_celerys_own_queue_and_takes_no_job(stack: ScriptedStack
     pause(stack)
     waiting = Background(stack.url, body=chat(**SHORT))
     waits(stack)
-    app = brokers.make_celery(from_env(stack.env))
-    app.control.purge()
-    app.close()
-
     with brokers.connect(from_env(stack.env)) as connection:
+        wait_for(lambda: brokers.queue_length(connection, FIRST) == 1, what="its message waits")
+        app = brokers.make_celery(from_env(stack.env))
+        app.control.purge()
+        app.close()
+
         assert brokers.queue_length(connection, FIRST) == 1
     stack.control("add_consumer", queue=FIRST)
     assert waiting.result()[0] == 200
