@@ -5,7 +5,9 @@ README's table of variables is made from the fields below, so it cannot go stale
 """
 
 import dataclasses
+import difflib
 import os
+import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,6 +36,9 @@ from foreman.parsing import (
 
 # Variables that are no more, and what has replaced them.
 REPLACED = {"FOREMAN_SWAP_KAPPA": "FOREMAN_MIN_VISIT_SWAPS"}
+# Read by bin/run (its data directory, the mark of its processes, the instance of an `env` file) and
+# by clients.
+NOT_SETTINGS = {"FOREMAN_DATA_DIR", "FOREMAN_EMBEDDED", "FOREMAN_INSTANCE", "FOREMAN_URL"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,12 +249,35 @@ def from_env(environ: Mapping[str, str]) -> Settings:
     )
 
 
-def load() -> Settings:
-    """For entry points: the settings of this process, or its end with a sentence that says why."""
+def unknown_variables(environ: Mapping[str, str] = os.environ) -> dict[str, str | None]:
+    """Each FOREMAN_ variable that nobody reads, and the known one that was probably meant."""
+    known = {name for names, _, _ in variables() for name in names} | NOT_SETTINGS | set(REPLACED)
+    strange = [name for name in environ if name.startswith("FOREMAN_") and name not in known]
+    close = {name: difflib.get_close_matches(name, known, n=1, cutoff=0.8) for name in strange}
+    return {name: found[0] if found else None for name, found in close.items()}
+
+
+def require_address(host: str) -> None:
+    """SettingsError unless FOREMAN_HOST can be resolved."""
     try:
-        return from_env(os.environ)
+        socket.getaddrinfo(host, None, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError) as exc:
+        reason = getattr(exc, "strerror", None) or exc
+        raise SettingsError(f"FOREMAN_HOST is wrong: {host}: {reason}") from exc
+
+
+def load(*, is_bound: bool = False) -> Settings:
+    """For entry points: the settings of this process, or its end with a sentence that says why.
+
+    `is_bound`: this process listens on FOREMAN_HOST.
+    """
+    try:
+        settings = from_env(os.environ)
+        if is_bound:
+            require_address(settings.host)
     except SettingsError as error:
         sys.exit(f"foreman: {error}")
+    return settings
 
 
 def _read(row: Mapping[str, Any], environ: Mapping[str, str]) -> Any:

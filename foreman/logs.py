@@ -36,9 +36,10 @@ def configure(level: str) -> None:
     handler.addFilter(_AddsJobId())
     handler.setFormatter(
         JsonFormatter(
-            "{asctime}{levelname}{process}{name}{message}",
+            "{levelname}{process}{name}{message}",
             style="{",
-            rename_fields={"asctime": "at", "levelname": "level", "name": "logger"},
+            rename_fields={"levelname": "level", "name": "logger"},
+            timestamp="at",  # RFC 3339, in UTC
         )
     )
     logging.basicConfig(level=level, handlers=[handler], force=True)

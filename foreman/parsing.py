@@ -40,46 +40,57 @@ _DATABASE_FORM = "postgres://user:password@host:port/name"
 _ESCAPE = "special characters of a password are written as %XX"
 
 
+def _number(text: str, meaning: str) -> float:
+    """A finite number that is not below 0; ValueError with `meaning` of anything else."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value < float("inf"):
+        raise ValueError(f"must be {meaning}")
+    return value
+
+
+def _whole(text: str, least: int, largest: float, meaning: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = least - 1
+    if not least <= value <= largest:
+        raise ValueError(f"must be {meaning}")
+    return value
+
+
 def seconds(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise ValueError("must be a number of seconds above 0")
+    meaning = "a number of seconds above 0"
+    if not (value := _number(text, meaning)):
+        raise ValueError(f"must be {meaning}")
     return value
 
 
 def days(text: str) -> float | None:
     """A number of days; None, for ever, when it is 0 or off."""
-    value = 0.0 if text == "off" else float(text)
-    if not 0 <= value <= 36500:
-        raise ValueError("must be a number of days, or off")
+    meaning = "a number of days, at most 36500, or off"
+    value = 0.0 if text == "off" else _number(text, meaning)
+    if value > 36500:
+        raise ValueError(f"must be {meaning}")
     return value or None
 
 
 def count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise ValueError("must be a whole number above 0")
-    return value
+    return _whole(text, 1, float("inf"), "a whole number above 0")
 
 
 def seconds_or_off(text: str) -> float | None:
     """A number of seconds; 0 is off, and None is auto."""
     if text in ("auto", "off"):
         return None if text == "auto" else 0.0
-    value = float(text)
-    if not 0 <= value < float("inf"):
-        raise ValueError("must be auto, off or a number of seconds")
-    return value
+    return _number(text, "auto, off or a number of seconds")
 
 
 def number_or_auto(text: str) -> float | None:
     """A number that is not below 0; None is auto."""
-    if text == "auto":
-        return None
-    value = float(text)
-    if not 0 <= value < float("inf"):
-        raise ValueError("must be auto or a number that is not below 0")
-    return value
+    return None if text == "auto" else _number(text, "auto or a number that is not below 0")
 
 
 def size_bytes(text: str) -> int:
@@ -105,10 +116,7 @@ def flag(text: str) -> bool:
 
 
 def port(text: str) -> int:
-    value = int(text)
-    if not 1 <= value <= 65535:
-        raise ValueError("must be a port, 1 to 65535")
-    return value
+    return _whole(text, 1, 65535, "a port, 1 to 65535")
 
 
 def host(text: str) -> str:

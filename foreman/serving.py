@@ -9,7 +9,7 @@ from foreman.config import load
 from foreman.front.worker import Patience, Worker
 from foreman.parsing import authority
 
-_settings = load()
+_settings = load(is_bound=True)
 keepalive = 75
 
 

@@ -5,10 +5,12 @@ import os
 import shlex
 import shutil
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 from foreman.embedded import leftovers
-from foreman.embedded.launch import SIMULATED, Launch, say
-from foreman.embedded.places import Places, data_dir, lock, open_places
+from foreman.embedded.launch import INSTANCE, SIMULATED, Launch, say
+from foreman.embedded.places import Places, data_dir, lock, open_places, socket_dir
 from foreman.embedded.waiting import Stopped, StopRequest
 from foreman.errors import ForemanError
 
@@ -19,11 +21,14 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--fresh", action="store_true", help="remove the database and the queue first"
     )
-    fresh = parser.parse_args(arguments).fresh
+    parser.add_argument(
+        "--demo", action="store_true", help="start a simulated Ollama, and use no other"
+    )
+    options = parser.parse_args(arguments)
     request = StopRequest()
     request.install()
     try:
-        run(fresh=fresh, request=request)
+        run(fresh=options.fresh, is_demo=options.demo, request=request)
     except Stopped:
         say("stopped")
         return 0
@@ -33,10 +38,10 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def run(*, fresh: bool, request: StopRequest) -> None:
+def run(*, fresh: bool, is_demo: bool, request: StopRequest) -> None:
     """Start, keep and stop everything; leaves by Stopped or an error."""
     places = open_places(data_dir(os.environ, is_root=os.geteuid() == 0))
-    forget_earlier_start(places)
+    forget_sourced_env(places)
     forget_libpq_variables()
     with lock(places):
         count = leftovers.stop(places.data, check=request.check)
@@ -44,7 +49,7 @@ def run(*, fresh: bool, request: StopRequest) -> None:
             say(f"stopped {count} processes that an earlier start left behind")
         if fresh:
             erase(places)
-        launch = Launch(os.environ, places, request)
+        launch = Launch(os.environ, places, request, is_demo=is_demo)
         try:
             launch.start()
             launch.keep()
@@ -54,19 +59,26 @@ def run(*, fresh: bool, request: StopRequest) -> None:
             launch.stop()
 
 
-def forget_earlier_start(places: Places) -> None:
-    """A shell that has read an earlier start's `env` file names servers that ended with it."""
-    if not places.env_file.exists():
-        return
-    marks = {
-        "DATABASE_URL": str(places.sockets),
-        "FOREMAN_BROKER_URL": str(places.sockets),
-        "FOREMAN_TARGETS": f"{SIMULATED}=http://127.0.0.1:",
-    }
-    for word in shlex.split(places.env_file.read_text()):
-        name, _, told = word.partition("=")
-        if os.environ.get(name) == told and marks.get(name, "\n") in told:
-            del os.environ[name]
+def forget_sourced_env(places: Places) -> None:
+    """Remove from our environment what an `env` file put there for Celery's commands.
+
+    The private servers of an earlier start ended with it; those of an instance in another data
+    directory are that one's alone, and so is its port.
+    """
+    for data in {places.data, Path(os.environ.pop(INSTANCE, places.data))}:
+        marks = {
+            "DATABASE_URL": str(socket_dir(data)),
+            "FOREMAN_BROKER_URL": str(socket_dir(data)),
+            "FOREMAN_TARGETS": f"{SIMULATED}=http://127.0.0.1:",
+        }
+        if data != places.data:
+            say(f"this shell has read the env file of {data}: its servers and port are not used")
+            marks["PORT"] = ""
+        with suppress(OSError):
+            for word in shlex.split((data / "env").read_text()):
+                name, _, value = word.partition("=")
+                if os.environ.get(name) == value and marks.get(name, "\n") in value:
+                    del os.environ[name]
 
 
 def forget_libpq_variables() -> None:

@@ -4,6 +4,7 @@ Servers and targets that the environment names are used as they are; what it doe
 started here and stops with us.
 """
 
+import json
 import shlex
 import sys
 from collections.abc import Mapping
@@ -28,6 +29,7 @@ READY_TIMEOUT_S = 60.0
 FLOWER_PORT = 5555
 SIMULATED = "simulated"  # the name of the target that is started here
 SECRET_KEY = "FOREMAN_SECRET_KEY"
+INSTANCE = "FOREMAN_INSTANCE"  # in an `env` file: the data directory whose servers it names
 
 
 def say(text: str) -> None:
@@ -38,8 +40,10 @@ def say(text: str) -> None:
 class Launch:
     """The processes of one start and the environment they all share."""
 
-    def __init__(self, environ: Mapping[str, str], places: Places, request: StopRequest) -> None:
-        self._places, self._request = places, request
+    def __init__(
+        self, environ: Mapping[str, str], places: Places, request: StopRequest, *, is_demo: bool
+    ) -> None:
+        self._places, self._request, self._is_demo = places, request, is_demo
         self._supervisor = Supervisor(say)
         self._env = environment(environ, places)
         servers_env = dict(self._env)  # they need no key of ours
@@ -53,26 +57,32 @@ class Launch:
         if not any(environ.get(name) for name in BROKER_VARIABLES):
             self._valkey = private_valkey(places, servers_env)
             self._env["FOREMAN_BROKER_URL"] = self._valkey.url()
-        self._settings = config.from_env(self._env)  # a wrong value is told before anything starts
+        # A wrong value is reported before anything starts.
+        self._settings = config.from_env(self._env)
+        config.require_address(self._settings.host)
+        self._flower_port = flower_port(self._env)
+        if is_demo and environ.get("FOREMAN_TARGETS"):
+            raise SettingsError("--demo brings a target of its own: unset FOREMAN_TARGETS")
+        for name, meant in config.unknown_variables(environ).items():
+            say(f"{name} is no setting of foreman" + (f": did you mean {meant}?" if meant else ""))
 
     def start(self) -> None:
         """Start everything and say so once a request would be served."""
         self._require_port()
         if servers := [server for server in (self._postgres, self._valkey) if server]:
             self._start_servers(servers)
-        is_simulated = self._find_target()
+        self._find_target()
         self._open_receivers()
         self._migrate()
         flower = self._start_processes()
         self._wait_ready()
         # It asks the workers for their queues once, at its start.
         self._supervisor.start_stage(flower)
-        port = flower_port(self._env)
-        flower_url = f"http://127.0.0.1:{port}" if flower else None
+        flower_url = f"http://127.0.0.1:{self._flower_port}" if flower else None
         self._write_env()
         say(
             report.ready(
-                self._settings, self._places, is_simulated=is_simulated, flower_url=flower_url
+                self._settings, self._places, is_simulated=self._is_demo, flower_url=flower_url
             )
         )
 
@@ -117,28 +127,27 @@ class Launch:
         if self._postgres:
             self._postgres.create_database()
 
-    def _find_target(self) -> bool:
-        """Settle FOREMAN_TARGETS; True when it is the simulated Ollama, started here."""
+    def _find_target(self) -> None:
+        """Settle FOREMAN_TARGETS: as it is, the simulated Ollama, or the usual place of one."""
         if self._env.get("FOREMAN_TARGETS"):
-            return False
-        found = ollama.find(self._env)
-        url = found or f"http://127.0.0.1:{probe.free_port()}"
-        if not found:
+            return
+        if self._is_demo:
+            name, url = SIMULATED, f"http://127.0.0.1:{probe.free_port()}"
             self._start_simulation(url)
-        self._env["FOREMAN_TARGETS"] = f"{'ollama' if found else SIMULATED}={url}"
+        else:
+            name, url = "ollama", ollama.find(self._env)
+        self._env["FOREMAN_TARGETS"] = f"{name}={url}"
         self._settings = config.from_env(self._env)
-        return not found
 
     def _open_receivers(self) -> None:
         """Settle FOREMAN_WEBHOOK_ALLOW, once all targets are known."""
-        port = flower_port(self._env)
         self._env["FOREMAN_WEBHOOK_ALLOW"] = receivers.webhook_allow(
-            self._env, self._settings, port
+            self._env, self._settings, self._flower_port
         )
         self._settings = config.from_env(self._env)
 
     def _start_simulation(self, url: str) -> None:
-        say("no Ollama answers here: starting a simulated one")
+        say("starting a simulated Ollama")
         port = url.rpartition(":")[2]
         argv = ("python", "-m", "foreman.simulation", "--port", port)
         simulation = self._command("simulation", argv)
@@ -160,7 +169,7 @@ class Launch:
 
     def _start_processes(self) -> list[Command]:
         """Start the Procfile's processes; return Flower's, for later, unless its port is taken."""
-        port = flower_port(self._env)
+        port = self._flower_port
         taken = probe.why_taken("127.0.0.1", port)
         if taken:
             say(f"Flower is left out, since its port {port} cannot be used: {taken} (FLOWER_PORT)")
@@ -177,15 +186,16 @@ class Launch:
         return [each for each in commands if not each.is_needed]
 
     def _wait_ready(self) -> None:
-        for target in self._settings.targets:
-            if not ollama.is_ollama(target.url):
-                say(f"target {target.name} at {target.url} does not answer; waiting for it")
+        """Wait until jobs are accepted; where no target answers, they wait for one."""
+        has_target = any(ollama.is_ollama(each.url) for each in self._settings.targets)
         url = f"{report.local_url(self._settings)}/readyz"
         last: list[probe.Answer | None] = [None]
 
         def is_ready() -> bool:
-            last[0] = probe.get(url)
-            return last[0] is not None and last[0].status == 200
+            last[0] = answer = probe.get(url)
+            if answer is None:
+                return False
+            return answer.status == 200 or (not has_target and has_servers(answer))
 
         if wait_until(is_ready, timeout_s=READY_TIMEOUT_S, check=self._look_strictly):
             return
@@ -200,12 +210,22 @@ class Launch:
         lines = [
             f"export {name}={shlex.quote(self._env[name])}\n" for name in names if name in self._env
         ]
+        lines.append(f"export {INSTANCE}={shlex.quote(str(self._places.data))}\n")
         lines.append(f"export FOREMAN_URL={shlex.quote(report.local_url(self._settings))}\n")
         write_private(self._places.env_file, "".join(lines))
 
     def _command(self, name: str, argv: tuple[str, ...], *, is_needed: bool = True) -> Command:
         log = self._places.log(name)
         return Command(name=name, argv=argv, env=self._env, log=log, is_needed=is_needed)
+
+
+def has_servers(readyz: probe.Answer) -> bool:
+    """Whether database and broker work, whatever else is wrong."""
+    try:
+        checks = json.loads(readyz.body)
+        return bool(checks["database"] == checks["broker"] == "ok")
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 def flower_port(environ: Mapping[str, str]) -> int:

@@ -1,4 +1,4 @@
-"""Which Ollama to stand in front of: the user's, the machine's, or the simulated one."""
+"""Which Ollama to stand in front of: the user's, or the machine's."""
 
 import json
 from collections.abc import Mapping
@@ -28,17 +28,24 @@ def host_url(text: str) -> str | None:
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def find(environ: Mapping[str, str]) -> str | None:
-    """Return the URL of an Ollama that answers, the user's choice before the machine's own."""
-    for url in (host_url(environ.get("OLLAMA_HOST", "")), LOCAL):
-        if url and is_ollama(url):
-            return url
-    return None
+def find(environ: Mapping[str, str]) -> str:
+    """Return the URL of an Ollama, the user's choice before the machine's own.
+
+    The first that answers; the first of all where none does yet.
+    """
+    urls = [url for url in (host_url(environ.get("OLLAMA_HOST", "")), LOCAL) if url]
+    return next((url for url in urls if is_ollama(url)), urls[0])
 
 
 def is_ollama(url: str) -> bool:
     answer = probe.get(f"{url}/api/version")
     return answer is not None and answer.status == 200 and b'"version"' in answer.body
+
+
+def is_foreman(url: str) -> bool:
+    """Whether another foreman answers there, in the place of an Ollama."""
+    answer = probe.get(f"{url}/readyz")
+    return answer is not None and b'"live_targets"' in answer.body
 
 
 def a_model(url: str) -> str | None:

@@ -18,12 +18,9 @@ def ready(settings: Settings, places: Places, *, is_simulated: bool, flower_url:
     url = local_url(settings)
     lines = [f"foreman is ready at {url}", ""]
     for target in settings.targets:
-        lines.append(f"  target  {target.name} at {target.url}")
+        lines.append(f"  target  {target.name} at {target.url}{_remark(target.url)}")
     if is_simulated:
-        lines.append("          This model is SIMULATED: no GPU, canned words. Start Ollama, then")
-        lines.append(
-            "          bin/run again, or name yours with FOREMAN_TARGETS=name=http://host:port"
-        )
+        lines.append("          Its models are SIMULATED: no GPU, canned words.")
     if settings.host not in LOOPBACK:
         lines.append(
             "  open    to whoever reaches this machine: foreman checks no keys yet (README)"
@@ -33,11 +30,23 @@ def ready(settings: Settings, places: Places, *, is_simulated: bool, flower_url:
     lines.append(f"  celery  . {places.env_file} && .venv/bin/celery -A celery_app inspect drain")
     if flower_url:
         lines.append(f"  flower  {flower_url}")
-    model = ollama.a_model(settings.targets[0].url)
-    if model is None:
+    answering = [each.url for each in settings.targets if ollama.is_ollama(each.url)]
+    model = ollama.a_model(answering[0]) if answering else None
+    if not answering:
+        lines.append("          No target answers yet, so jobs wait. Start Ollama, name yours with")
+        lines.append("          FOREMAN_TARGETS=name=http://host:port, or try bin/run --demo")
+    elif model is None:
         lines.append(f"  (no model there yet: ollama pull {PULL})")
     lines += [f"  try     {chat_line(url, model or PULL)}", "  stop    Ctrl-C", ""]
     return "\n".join(lines)
+
+
+def _remark(url: str) -> str:
+    if not ollama.is_ollama(url):
+        return " (does not answer yet)"
+    if ollama.is_foreman(url):
+        return " (is another foreman: jobs would wait in two queues; name its Ollama instead)"
+    return ""
 
 
 def local_url(settings: Settings) -> str:

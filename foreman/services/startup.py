@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 
 from foreman.adapters import broker
-from foreman.config import Settings
+from foreman.config import Settings, unknown_variables
 from foreman.store.db import connect_problem
 
 log = logging.getLogger(__name__)
@@ -21,7 +21,9 @@ BROKER_VARIABLES = "FOREMAN_BROKER_URL, CLOUDAMQP_URL or REDIS_URL"
 
 
 def warn(settings: Settings) -> None:
-    """Warn of settings that work and are risky."""
+    """Warn of settings that work and are risky, and of variables that nobody reads."""
+    for name, meant in unknown_variables().items():
+        log.warning("unknown variable ignored", extra={"variable": name, "did_you_mean": meant})
     if not settings.secret_keys:
         log.warning(
             "webhook secrets are stored in plain text", extra={"variable": "FOREMAN_SECRET_KEY"}

@@ -10,7 +10,7 @@ import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,9 +18,10 @@ import psutil
 import pytest
 import requests
 
-from foreman.embedded.places import PROJECT
+from foreman.embedded.places import PROJECT, socket_dir
 from foreman.embedded.probe import free_port
 from foreman.embedded.waiting import wait_until
+from foreman.simulation.process import SimulationProcess
 
 pytestmark = [
     pytest.mark.timeout(240),  # a first start may also install packages
@@ -33,7 +34,9 @@ READY = "foreman is ready at "
 class Run:
     """One `bin/run` in a session of its own, as a terminal gives it."""
 
-    def __init__(self, data: Path, port: int, **told: str) -> None:
+    def __init__(
+        self, data: Path, port: int, *, arguments: Sequence[str] = ("--demo",), **told: str
+    ) -> None:
         self.data, self.port = data, port
         self.started_at = time.monotonic()
         self.lines: list[str] = []
@@ -41,7 +44,7 @@ class Run:
         env |= {"FOREMAN_DATA_DIR": str(data), "PORT": str(port), "FLOWER_PORT": str(free_port())}
         env |= told
         self.process = subprocess.Popen(
-            [PROJECT / "bin" / "run"],
+            [PROJECT / "bin" / "run", *arguments],
             env=env,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -110,8 +113,10 @@ def start(data: Path) -> Iterator[type[Run]]:
     started: list[Run] = []
 
     class Started(Run):
-        def __init__(self, data: Path, port: int, **told: str) -> None:
-            super().__init__(data, port, **told)
+        def __init__(
+            self, data: Path, port: int, *, arguments: Sequence[str] = ("--demo",), **told: str
+        ) -> None:
+            super().__init__(data, port, arguments=arguments, **told)
             started.append(self)
 
     yield Started
@@ -131,6 +136,12 @@ def answer_to(try_line: str) -> list[dict[str, object]]:
         return [json.loads(line) for line in response.iter_lines() if line.strip()]
 
 
+def sourced(data: Path) -> dict[str, str]:
+    """What the `env` file of an instance puts into a shell's environment."""
+    exports = shlex.split((data / "env").read_text())
+    return dict(word.split("=", 1) for word in exports if word != "export")
+
+
 def test_from_nothing_to_a_streamed_answer_and_ctrl_c_leaves_no_process(
     start: type[Run], data: Path
 ) -> None:
@@ -144,8 +155,7 @@ def test_from_nothing_to_a_streamed_answer_and_ctrl_c_leaves_no_process(
     assert first.is_gone(), first.processes()
 
     # From a shell that has read the `env` file for Celery's commands, too.
-    exports = shlex.split((data / "env").read_text())
-    told = dict(word.split("=", 1) for word in exports if word != "export")
+    told = sourced(data)
     assert set(told) > {"DATABASE_URL", "FOREMAN_BROKER_URL", "FOREMAN_TARGETS"}
     second = start(data, first.port, **told)
     second.read_until(READY)
@@ -184,6 +194,62 @@ def test_a_start_makes_a_key_and_opens_the_example_receiver_and_nothing_else(
     again = [environ for environ in second.environments() if environ["COMMAND"] == "relay"]
     assert [each["FOREMAN_SECRET_KEY"] for each in again] == [key]
     assert [each["FOREMAN_WEBHOOK_ALLOW"] for each in again] == ["10.0.0.0/8"]
+
+
+def test_it_starts_before_its_ollama_and_serves_what_waited_once_that_is_up(
+    start: type[Run], data: Path
+) -> None:
+    port = free_port()
+    targets = f"gpu=http://127.0.0.1:{port}"
+    run = start(data, free_port(), arguments=(), FOREMAN_TARGETS=targets, FOREMAN_LEASE="1")
+    run.read_until(READY)
+    run.read_until("stop ")
+    said = "".join(run.lines)
+    assert "No target answers yet, so jobs wait." in said
+    assert "FOREMAN_LEASE is no setting of foreman: did you mean FOREMAN_LEASE_S?" in said
+
+    url = f"http://127.0.0.1:{run.port}/jobs"
+    request = {"model": "chain-a", "messages": [{"role": "user", "content": "hi"}]}
+    job = {"endpoint": "/api/chat", "request": request}
+    accepted = requests.post(url, json=job, timeout=30)
+    assert accepted.status_code == 202, accepted.text
+    with SimulationProcess(port=port):
+        place = f"{url}/{accepted.json()['id']}"
+        assert wait_until(
+            lambda: requests.get(place, timeout=30).json()["state"] == "succeeded", timeout_s=60
+        )
+
+
+def test_a_shell_that_sourced_another_instance_starts_servers_of_its_own(
+    start: type[Run], data: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "env").write_text(
+        f"export DATABASE_URL='postgresql://foreman@/foreman?host={socket_dir(tmp_path)}'\n"
+        f"export FOREMAN_INSTANCE={tmp_path}\n"
+    )
+    run = start(data, free_port(), **sourced(tmp_path))
+    run.read_until(READY)
+    assert any(f"has read the env file of {tmp_path}" in line for line in run.lines)
+    assert any("starting PostgreSQL and Valkey" in line for line in run.lines)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("FOREMAN_LEASE_S", "abc", "must be a number of seconds above 0"),
+        ("FOREMAN_TARGETS", "g=http://h:1?slots=abc", "slots: must be a whole number above 0"),
+        ("FLOWER_PORT", "x", "must be a port, 1 to 65535"),
+        ("FOREMAN_HOST", "no host", "no host: "),
+    ],
+)
+def test_a_wrong_setting_is_reported_before_anything_starts(
+    start: type[Run], data: Path, variable: str, value: str, said: str
+) -> None:
+    run = start(data, free_port(), arguments=(), **{variable: value})
+    assert run.wait() == 1
+    assert f"bin/run: {variable} is wrong: " in run.lines[-1]
+    assert said in run.lines[-1]
+    assert not any("starting" in line for line in run.lines)
 
 
 def test_it_listens_on_loopback_only(start: type[Run], data: Path) -> None:

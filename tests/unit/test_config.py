@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from ipaddress import ip_network
 from typing import Any
 
@@ -10,7 +11,15 @@ import pytest
 from foreman.config import Settings, from_env, variables
 from foreman.core.receivers import Opening
 from foreman.errors import SettingsError
-from foreman.parsing import TargetSpec
+from foreman.parsing import (
+    TargetSpec,
+    count,
+    days,
+    number_or_auto,
+    port,
+    seconds,
+    seconds_or_off,
+)
 from tests.factories import environ
 from tests.stack import ROOT
 
@@ -190,6 +199,24 @@ def test_there_is_one_target_by_default() -> None:
     (target,) = read().targets
 
     assert target == TargetSpec(name="ollama", url="http://127.0.0.1:11434", slots=1)
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "said"),
+    [
+        (seconds, "abc", "must be a number of seconds above 0"),
+        (count, "1.5", "must be a whole number above 0"),
+        (days, "x", "must be a number of days, at most 36500, or off"),
+        (port, "http", "must be a port, 1 to 65535"),
+        (number_or_auto, "off", "must be auto or a number that is not below 0"),
+        (seconds_or_off, "on", "must be auto, off or a number of seconds"),
+    ],
+)
+def test_a_value_of_another_kind_is_refused_in_our_own_words(
+    parse: Callable[[str], object], text: str, said: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^{said}$"):
+        parse(text)
 
 
 def test_targets_have_names_urls_and_slots() -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from foreman.embedded import ollama
+from foreman.embedded.probe import free_port
 
 
 @contextmanager
@@ -58,6 +59,18 @@ def test_an_ollama_host_that_is_no_address_is_passed_over(text: str) -> None:
 def test_the_ollama_of_the_environment_is_found_when_it_answers() -> None:
     with an_http_server({"/api/version": b'{"version": "0.33.1"}'}) as url:
         assert ollama.find({"OLLAMA_HOST": url}) == url
+
+
+def test_where_none_answers_the_first_place_is_waited_for() -> None:
+    taken = f"http://127.0.0.1:{free_port()}"
+    assert ollama.find({"OLLAMA_HOST": taken}) == taken
+
+
+def test_another_foreman_is_recognised() -> None:
+    with an_http_server({"/readyz": b'{"live_targets": [], "ready": false}'}) as url:
+        assert ollama.is_foreman(url)
+    with an_http_server({"/api/version": b'{"version": "0.33.1"}'}) as url:
+        assert not ollama.is_foreman(url)
 
 
 def test_another_http_server_is_no_ollama() -> None:

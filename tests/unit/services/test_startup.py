@@ -27,6 +27,18 @@ def test_with_a_key_nothing_is_warned_of(caplog: pytest.LogCaptureFixture) -> No
     assert caplog.records == []
 
 
+def test_a_variable_that_nobody_reads_is_warned_of(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FOREMAN_LEASE", "15")
+    startup.warn(from_env(environ(FOREMAN_SECRET_KEY=KEY)))
+
+    (record,) = caplog.records
+    assert record.message == "unknown variable ignored"
+    assert record.__dict__["variable"] == "FOREMAN_LEASE"
+    assert record.__dict__["did_you_mean"] == "FOREMAN_LEASE_S"
+
+
 @pytest.mark.parametrize("scheme", ["redis", "rediss", "amqp", "amqps"])
 def test_servers_that_are_away_are_named_by_their_variables(
     scheme: str, caplog: pytest.LogCaptureFixture
