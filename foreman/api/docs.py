@@ -1,4 +1,7 @@
-"""`/openapi.json` and `/docs`: the contract for programs and, from the same text, for people."""
+"""`/openapi.json` and `/docs`: the contract for programs and, from the same text, for people.
+
+And what a browser gets at `/`.
+"""
 
 import base64
 import hashlib
@@ -6,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any
 
-from flask import Response
+from flask import Response, request
 
 from foreman import errors
 from foreman.api.contract import OPERATIONS
@@ -37,6 +40,31 @@ _CSP = (
 )
 
 
+# What Ollama says at "/", for whoever looks for it, and where a person may go from there.
+_HOME = f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>foreman</title>
+<meta name="viewport" content="width=device-width"><style>{_STYLE}</style>
+<h1>foreman</h1><p>Ollama is running, with a queue in front of it.</p><ul>
+<li><a href="/queues">/queues</a>: who waits, for what, and until when</li>
+<li><a href="/jobs">/jobs</a>: the newest jobs</li>
+<li><a href="/swaps">/swaps</a>: which models were loaded and unloaded</li>
+<li><a href="/readyz">/readyz</a>: whether a request would be served now</li>
+<li><a href="/docs">/docs</a>: the API, for people; <a href="/openapi.json">/openapi.json</a>,
+for programs</li></ul>
+"""
+
+
+def is_for_a_person() -> bool:
+    """Whether a browser shows the answer; Ollama's clients accept no HTML, or anything."""
+    return request.method == "GET" and "text/html" in request.headers.get("Accept", "")
+
+
+def home() -> Response:
+    """The page at "/"."""
+    response = _html(_HOME)
+    response.headers["Vary"] = "Accept"
+    return response
+
+
 class Docs:
     """Both pages; neither changes while the process runs."""
 
@@ -49,9 +77,13 @@ class Docs:
         return Response(self._document, content_type="application/json")
 
     def docs(self) -> Response:
-        response = Response(self._page, content_type=HTML)
-        response.headers["Content-Security-Policy"] = _CSP
-        return response
+        return _html(self._page)
+
+
+def _html(page: str) -> Response:
+    response = Response(page, content_type=HTML)
+    response.headers["Content-Security-Policy"] = _CSP
+    return response
 
 
 def _page(contract: dict[str, Any]) -> Iterator[str]:

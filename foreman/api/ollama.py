@@ -10,6 +10,7 @@ from flask import Flask, Response, request
 
 from foreman.adapters.target import TargetRequest
 from foreman.api import client
+from foreman.api.docs import home, is_for_a_person
 from foreman.api.redirects import raw_path, redirect_response
 from foreman.api.respond import exchange_response, plain_response
 from foreman.core import headers as header_rules
@@ -72,6 +73,8 @@ class OllamaSurface:
             return self._generate(route)
         if route.route_class is RouteClass.BYPASS:
             return self._embed(route)
+        if route.path == "/" and is_for_a_person():
+            return home()
         body = self._read_body()
         asked = _asked(route, body)
         if route.route_class is RouteClass.MERGED and self._should_merge():

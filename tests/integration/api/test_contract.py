@@ -142,3 +142,16 @@ def test_the_type_of_a_problem_leads_to_its_paragraph(caller: Caller) -> None:
 
     assert told == "/docs#model_not_found"
     assert told.partition("#")[2] in page.ids
+
+
+def test_a_browser_gets_links_where_ollamas_clients_get_ollamas_words(caller: Caller) -> None:
+    shown = caller.get("/", Accept="text/html,application/xhtml+xml,*/*;q=0.8")
+    plain = caller.get("/", Accept="*/*")
+
+    assert shown.content_type == "text/html; charset=utf-8"
+    assert shown.headers["Content-Security-Policy"].startswith("default-src 'none'; style-src")
+    assert "Ollama is running" in shown.text
+    links = re.findall(r'href="([^"]+)"', shown.text)
+    assert {caller.get(link).status_code for link in links} <= {200, 503}
+    assert (plain.content_type, plain.text) == ("text/plain; charset=utf-8", "Ollama is running")
+    assert caller.call("HEAD", "/").content_type == plain.content_type
