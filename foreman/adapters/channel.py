@@ -127,6 +127,11 @@ class Sender:
             self._open_runs += 1
             return Outgoing(self, job_id, fence, Window(self._flow.window_bytes))
 
+    @property
+    def is_retired(self) -> bool:
+        """Whether it takes no more runs."""
+        return self._is_closing
+
     def leave(self) -> None:
         with self._changed:
             self._open_runs -= 1
@@ -258,6 +263,7 @@ class Senders:
             sender = self._senders.get(web_id)
             outgoing = sender.open(job_id, fence) if sender else None
             if outgoing is None:
+                self._forget_retired()
                 sender = self._senders[web_id] = Sender(
                     web_id, self._connect, self._flow, is_redis=self._is_redis
                 )
@@ -270,6 +276,15 @@ class Senders:
         with self._lock:
             for sender in self._senders.values():
                 sender.close()
+
+    @property
+    def web_ids(self) -> frozenset[UUID]:
+        """The web processes that have a sender here."""
+        return frozenset(self._senders)
+
+    def _forget_retired(self) -> None:
+        """A web process that has ended never comes back under its id."""
+        self._senders = {key: each for key, each in self._senders.items() if not each.is_retired}
 
 
 def _messages(gathered: Gathered) -> Iterator[bytes]:

@@ -104,6 +104,20 @@ def test_frames_arrive_whole_numbered_and_in_order(channel: Channel) -> None:
     assert len(frames) < len(pieces), "what gathers while one message is sent goes as one frame"
 
 
+def test_senders_of_web_processes_that_are_gone_are_not_kept(
+    channel: Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("foreman.adapters.channel.IDLE_S", 0.05)
+    gone = new_id()
+    channel.senders.open(gone, new_id(), fence=1).close()
+
+    def is_forgotten() -> bool:
+        channel.senders.open(new_id(), new_id(), fence=1).close()
+        return gone not in channel.senders.web_ids
+
+    wait_for(is_forgotten, what="its sender is forgotten")
+
+
 def test_jobs_that_share_the_channel_do_not_see_each_others_frames(channel: Channel) -> None:
     jobs = {new_id(): bytes([number]) * 10 for number in range(20)}
     mailboxes = {job_id: channel.inbox.open(job_id) for job_id in jobs}
