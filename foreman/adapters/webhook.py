@@ -29,7 +29,9 @@ READ_LIMIT_BYTES = 64 * 1024
 # Of status lines and headers, those of interim responses (1xx) included.
 HEAD_LIMIT_BYTES = 64 * 1024
 # What a client may learn of an address that foreman does not call.
-BLOCKED_TEXT = "blocked address"
+BLOCKED_TEXT = (
+    "blocked address: webhooks go to private networks only where FOREMAN_WEBHOOK_ALLOW names them"
+)
 
 # Family and socket address of each address that a name has; the port is given.
 Found = Sequence[tuple[socket.AddressFamily, tuple[Any, ...]]]
