@@ -52,6 +52,8 @@ def read_fields(body: bytes, *, struct: str, types: Mapping[str, str], empty: st
         raise Refused(400, _go_syntax_error(exc)) from exc
     except RecursionError as exc:
         raise Refused(400, "exceeded max depth") from exc
+    if "\\ud" in text.lower():
+        value = _without_lone_surrogates(value)
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -61,6 +63,12 @@ def read_fields(body: bytes, *, struct: str, types: Mapping[str, str], empty: st
         where = f"Go struct field {struct.rpartition('.')[2]}.{key}"
         _check(fields.get(key), where, go_type)
     return fields
+
+
+def _without_lone_surrogates(value: Any) -> Any:
+    """Half of a surrogate pair is U+FFFD to Go."""
+    text = json.dumps(value, ensure_ascii=False)
+    return json.loads(text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace"))
 
 
 def folded(value: Mapping[str, Any]) -> Fields:

@@ -33,6 +33,8 @@ def read(body: bytes) -> dict[str, object]:
         (b'{"model":"a","Model":"b"}', "b"),
         (b'{"model":"a","extra":[1,{"x":null}]}', "a"),
         (b'{"model":"a"}{"model":"b"}', "a"),
+        (rb'{"model":"a\ud83d b"}', "a\ufffd b"),
+        (rb'{"model":"\uD83D\uDE00"}', "\U0001f600"),
     ],
 )
 def test_a_body_is_read_as_go_reads_it(body: bytes, model: str) -> None:
