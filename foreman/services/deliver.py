@@ -18,7 +18,7 @@ from foreman.core.webhooks import judge, signed_headers
 from foreman.periodic import succeeds
 from foreman.store.db import Database
 from foreman.store.sealing import Seal
-from foreman.store.sending import Due, Tried, claim_due, put_off, record_attempts
+from foreman.store.sending import Due, Tried, claim_due, is_any_due, put_off, record_attempts
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +95,8 @@ class Pump:
         was not recorded is recorded by a later turn.
         """
         self._gather(idle_s)
+        if not self._unrecorded and not self._is_any_due():
+            return self._lanes.count
         room = self._lanes.room(time.monotonic())
         tried = [back.tried for back in self._unrecorded if back.tried]
         untried = [back.due for back in self._unrecorded if not back.tried]
@@ -118,6 +120,10 @@ class Pump:
             self._lanes.enter(due.claim, due.receiver, time.monotonic())
             self._orders.put(Order(due, begin_by_s))
         return self._lanes.count
+
+    def _is_any_due(self) -> bool:
+        with self._database.statement() as connection:
+            return is_any_due(connection)
 
     def _try_turn(self, *, has_room: bool = True) -> bool:
         return succeeds("deliver", lambda: self.turn(has_room=has_room))

@@ -26,12 +26,8 @@ _FRESH = (
     f"{FRESH_ATTEMPTS} AND {{0}}.next_at <= now() + interval '{FRESH_S} s'"
 )
 
-# 1. Every receiver that is owed something, by jumps in an index: what waits for each costs nothing.
-# 2. Of each that has something due, the oldest, as many as it has free places, whose job has no
-#    fresh earlier one.
-# 3. Everybody's first before anybody's second; receivers that are not known to answer soon get
-#    `unproven_room` places at most.
-_CLAIM = f"""
+# Every receiver that is owed something, by jumps in an index: what waits for each costs nothing.
+_RECEIVERS = """
 WITH RECURSIVE receivers AS (
     (SELECT receiver, next_at FROM deliveries WHERE state = 'pending'
      ORDER BY receiver, next_at LIMIT 1)
@@ -41,7 +37,17 @@ WITH RECURSIVE receivers AS (
         WHERE d.state = 'pending' AND d.receiver > receivers.receiver
         ORDER BY d.receiver, d.next_at LIMIT 1
     ) following
-), ranked AS (
+)
+"""
+
+_IS_ANY_DUE = f"{_RECEIVERS} SELECT EXISTS (SELECT FROM receivers WHERE next_at <= now())"
+
+# 1. Of each receiver that has something due, the oldest, as many as it has free places, whose job
+#    has no fresh earlier one.
+# 2. Everybody's first before anybody's second; receivers that are not known to answer soon get
+#    `unproven_room` places at most.
+_CLAIM = f"""
+{_RECEIVERS}, ranked AS (
     SELECT due.id, due.next_at, receivers.receiver = ANY (%(proven)s) AS is_proven,
         row_number() OVER (PARTITION BY receivers.receiver ORDER BY due.next_at) AS rank
     FROM receivers
@@ -154,6 +160,11 @@ class Tried:
     due: Due
     outcome: Outcome
     verdict: Verdict
+
+
+def is_any_due(connection: Connection) -> bool:
+    """Whether a claim could find something: far cheaper than a claim that finds nothing."""
+    return bool(connection.exec_driver_sql(_IS_ANY_DUE).scalar())
 
 
 def claim_due(
