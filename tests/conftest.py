@@ -18,7 +18,7 @@ from tests.servers import PostgresServer, RabbitServer, ValkeyServer, rabbitmq_m
 from tests.stack import ROOT, Stack
 
 _numbers = itertools.count(1)
-_guard = guard.start()
+guard.start()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -4,6 +4,7 @@ A process of its own waits until the test process is gone, and then ends whateve
 in its environment, no matter which process started it. It reads /proc, so Linux only.
 """
 
+import atexit
 import os
 import signal
 import subprocess
@@ -18,8 +19,8 @@ GRACE_S = 5.0
 LOOK_EVERY_S = 0.05
 
 
-def start() -> "subprocess.Popen[bytes]":
-    """Mark what this process starts from now on, and guard it; keep what is returned."""
+def start() -> None:
+    """Mark what this process starts from now on, and guard it."""
     mark = uuid.uuid4().hex
     guard = subprocess.Popen(
         [sys.executable, "-S", __file__, mark],
@@ -30,7 +31,7 @@ def start() -> "subprocess.Popen[bytes]":
         start_new_session=True,  # Ctrl-C is not for the guard
     )
     os.environ[MARK] = mark
-    return guard
+    atexit.register(guard.communicate)
 
 
 def end(mark: str) -> None:

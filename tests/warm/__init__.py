@@ -5,6 +5,7 @@ Most of what a process of foreman spends on its start are imports. A forked one 
 has the arguments of what forked it. `web` and `worker` say what is imported before the fork.
 """
 
+import atexit
 import json
 import os
 import signal
@@ -65,6 +66,7 @@ class Warm:
             stdout=subprocess.PIPE,
             process_group=0,
         )
+        atexit.register(self._process.communicate)
 
     def start(self, arguments: list[str], env: dict[str, str], log: Path) -> Forked:
         """Run `python` with these arguments; the output is appended to `log`."""
