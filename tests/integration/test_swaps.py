@@ -80,6 +80,7 @@ def test_an_overdue_residency_ends_a_visit_that_has_paid_for_its_swap(
     assert first["cost_s"] >= LOAD_S
 
 
+@ON_ONE_BROKER
 def test_without_an_overdue_one_a_visit_goes_on_while_there_is_work(
     new_stack: NewStack, new_ollama: NewOllama
 ) -> None:
