@@ -63,6 +63,7 @@ class Process:
         self.start()
 
     def start(self) -> None:
+        self.log_path.touch()
         if self._is_warm:
             self.process = start_warm(self._command[1:], self._env, self.log_path)
             return
