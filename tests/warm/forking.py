@@ -20,8 +20,8 @@ def serve() -> None:
 
 def _fork(request: dict[str, Any]) -> int:
     if pid := os.fork():
+        os.setpgid(pid, pid)  # here, so that whoever gets the answer can signal the group
         return pid
-    os.setpgid(0, 0)
     null = os.open(os.devnull, os.O_RDONLY)
     log = os.open(request["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     for source, target in ((null, 0), (log, 1), (log, 2)):
