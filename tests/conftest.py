@@ -13,10 +13,12 @@ from collections.abc import Callable, Generator, Iterator
 import pytest
 
 from foreman.simulation.process import SimulationProcess
+from tests import guard
 from tests.servers import PostgresServer, RabbitServer, ValkeyServer, rabbitmq_missing, started
 from tests.stack import ROOT, Stack
 
 _numbers = itertools.count(1)
+guard.start()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -19,6 +19,7 @@ from typing import Any, ClassVar, TypeVar
 
 from foreman.embedded.probe import free_port, get
 from tests.rows import Rows
+from tests.warm import Forked, can_start_warm, start_warm
 
 ROOT = Path(__file__).parent.parent
 READY_LIMIT_S = 120.0  # of a busy machine
@@ -44,15 +45,28 @@ def wait_for(condition: Callable[[], T], limit_s: float = 10.0, what: str = "") 
 class Process:
     """One process of the stack, in a process group of its own, its output in a file."""
 
-    def __init__(self, name: str, command: list[str], env: dict[str, str], logs: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: list[str],
+        env: dict[str, str],
+        logs: Path,
+        *,
+        may_be_warm: bool = True,
+    ) -> None:
         self.name = name
         self._command = command
         self._env = env
+        self._is_warm = may_be_warm and can_start_warm(command[1:], env)
         self.log_path = logs / f"{name}.log"
-        self.process: subprocess.Popen[bytes]
+        self.process: subprocess.Popen[bytes] | Forked
         self.start()
 
     def start(self) -> None:
+        self.log_path.touch()
+        if self._is_warm:
+            self.process = start_warm(self._command[1:], self._env, self.log_path)
+            return
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
                 self._command, cwd=ROOT, env=self._env, stdout=log, stderr=log, process_group=0
@@ -101,6 +115,7 @@ class Stack:
         web: int = 1,
         settings: dict[str, str] | None = None,
         is_migrated: bool = True,
+        may_be_warm: bool = True,
     ) -> None:
         self.database_url = database_url
         self.port = free_port()
@@ -117,6 +132,7 @@ class Stack:
         }
         self._workers = workers
         self._is_migrated = is_migrated
+        self._may_be_warm = may_be_warm  # False: each process is listed with its own arguments
         self._rows = Rows(database_url)
         self._logs = tempfile.TemporaryDirectory(prefix="foreman-stack-")
         self.processes: dict[str, Process] = {}
@@ -157,7 +173,13 @@ class Stack:
 
     def start(self, name: str, *arguments: str) -> Process:
         """Start a process of this Python with the stack's environment."""
-        process = Process(name, [sys.executable, *arguments], self.env, Path(self._logs.name))
+        process = Process(
+            name,
+            [sys.executable, *arguments],
+            self.env,
+            Path(self._logs.name),
+            may_be_warm=self._may_be_warm,
+        )
         self.processes[name] = process
         return process
 

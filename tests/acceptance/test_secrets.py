@@ -115,6 +115,7 @@ def unstarted(
             "FLOWER_BASIC_AUTH": USER,
             "FLOWER_PORT": str(free_port()),
         },
+        may_be_warm=False,  # the arguments of the processes are looked at, too
     )
 
 

@@ -36,6 +36,7 @@ def test_forty_interleaved_requests_for_two_models_cost_two_loads(
     assert ollama.state()["peak"] <= 4
 
 
+@ON_ONE_BROKER
 def test_the_queue_that_is_drained_is_what_inspect_shows(
     new_stack: NewStack, new_ollama: NewOllama
 ) -> None:

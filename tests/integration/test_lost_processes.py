@@ -26,6 +26,7 @@ def test_a_job_whose_worker_died_before_the_first_byte_is_served_by_the_next(
     assert stack.jobs()[0]["fence"] == 2
 
 
+@ON_ONE_BROKER
 def test_a_stream_whose_worker_died_ends_with_an_error_line(
     new_stack: NewStack, new_ollama: NewOllama
 ) -> None:

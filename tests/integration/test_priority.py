@@ -9,7 +9,7 @@ import pytest
 
 from foreman.simulation.process import SimulationProcess
 from tests.client import Background, chat, stream
-from tests.integration.conftest import NewOllama, NewStack
+from tests.integration.conftest import ON_ONE_BROKER, NewOllama, NewStack
 from tests.servers import PostgresServer
 from tests.stack import Stack, wait_for
 
@@ -122,6 +122,7 @@ def _waiting(stack: Stack) -> dict[str, int]:
     return dict(queues[0]["waiting"]) if queues else {}
 
 
+@ON_ONE_BROKER
 def test_a_batch_caller_that_has_waited_long_enough_goes_first(
     new_stack: NewStack, new_ollama: NewOllama
 ) -> None:

@@ -41,6 +41,7 @@ def at_work(ollama: SimulationProcess) -> set[str]:
     return set(ollama.state()["generating"])
 
 
+@ON_ONE_BROKER
 def test_models_that_fit_are_loaded_once_and_serve_at_the_same_time(
     new_stack: NewStack, ollama: SimulationProcess
 ) -> None:

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 
 from tests.client import chat, stream
-from tests.integration.conftest import NewOllama, NewStack
+from tests.integration.conftest import ON_ONE_BROKER, NewOllama, NewStack
 from tests.stack import Stack, wait_for
 
 LEASES = 2
@@ -24,6 +24,7 @@ def leases_later(stack: Stack, began: str) -> bool:
     return bool(stack.rows(query, began, LEASES * lease_s)[0]["is_later"])
 
 
+@ON_ONE_BROKER
 def test_a_row_that_is_locked_for_longer_than_a_lease_costs_no_stream(
     new_stack: NewStack, new_ollama: NewOllama
 ) -> None:
