@@ -25,7 +25,7 @@ from foreman.core.surface import (
     find_route,
     path_at_target,
 )
-from foreman.errors import AdminRefused
+from foreman.refusals import AdminRefused
 from foreman.runtime import WebRuntime
 from foreman.services.bypass import Bypass, Places, needs_queue
 from foreman.services.capabilities import Capabilities
