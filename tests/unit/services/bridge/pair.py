@@ -121,7 +121,7 @@ class Pair:
         )
         monkeypatch.setattr(runs, "claim_job", lambda *_, **__: claimed)
         runtime = cast(WorkerRuntime, self._worker_runtime(mailbox))
-        runner = Runner(runtime, LiveRuns(), tell=lambda event: None, lose=lambda target: None)
+        runner = Runner(runtime, LiveRuns(), tell=lambda event: None, lose=lambda *_: None)
         begun = follower.start() if waits else None
         runner.expect(1, str(JOB_ID), target="gpu", is_ready=True)
         runner.run(1)
