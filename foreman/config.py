@@ -30,9 +30,9 @@ from foreman.parsing import (
     receiver_url,
     seconds,
     seconds_or_off,
-    size_bytes,
     webhook_secrets,
 )
+from foreman.sizes import size_bytes
 
 # Variables that are no more, and what has replaced them.
 REPLACED = {"FOREMAN_SWAP_KAPPA": "FOREMAN_MIN_VISIT_SWAPS"}

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from foreman.parsing import (
     TargetSpec,
     broker_url,
+    ca_file,
     count,
     database_url,
     flag,
@@ -18,10 +19,10 @@ from foreman.parsing import (
     one_of,
     port,
     seconds,
-    size_bytes,
     targets,
     words,
 )
+from foreman.sizes import size_bytes
 
 T = TypeVar("T")
 
@@ -67,7 +68,20 @@ class ConnectionSettings:
         targets,
         "ollama=http://127.0.0.1:11434",
         "the Ollama servers: `name=http://host:port?slots=4&residents=2&memory=48GiB,…`; slots is"
-        " its OLLAMA_NUM_PARALLEL; residents (models at once) and memory are learned unless given",
+        " its OLLAMA_NUM_PARALLEL; residents (models at once) and memory are learned unless given;"
+        " `https://user:password@host/path` for one behind a proxy",
+    )
+    ca_file: str | None = setting(
+        "REQUESTS_CA_BUNDLE SSL_CERT_FILE",
+        ca_file,
+        "",
+        "file of the CAs that the certificates of targets are checked with; unset: public ones",
+    )
+    absence_grace_s: float = setting(
+        "FOREMAN_ABSENCE_GRACE",
+        seconds,
+        "30",
+        "seconds that requests wait for a target that has gone away, before they get 503",
     )
     host: str = setting("FOREMAN_HOST", host, "127.0.0.1", "address the web process binds to")
     port: int = setting("PORT", port, "11435", "port the web process binds to")

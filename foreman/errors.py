@@ -5,19 +5,18 @@
     ├── SettingsError            a variable of the environment is wrong: the process does not start
     ├── RequestRefused           the caller's request
     │   ├── BodyTooLarge  413    ├── BodyTooSlow  408    ├── BodyTooComplex  400
-    │   ├── AdminRefused  403    ├── OriginRefused  403    ├── HostRefused  403
-    │   └── NotThere  404, Conflict  409, Unprocessable  422: see `refusals`
+    │   └── of its HTTP, its origin, its job: see `refusals`
     ├── SecretUnreadable         a webhook secret was sealed with a key that is not there
     ├── ServerBusy  503          try again later (Retry-After)
     │   ├── NoLiveTarget         ├── ShuttingDown
-    │   ├── DatabaseUnavailable  ├── BypassFull
-    │   │   └── StatementTooSlow
-    │   ├── QueueFull
+    │   ├── DatabaseUnavailable  (StatementTooSlow)
+    │   ├── BypassFull           ├── QueueFull
     │   └── BodiesFull
     ├── WaitedTooLong  504       the job was not started in time (TtlPassed)
     ├── DeadlinePassed  504      nor did it end in time
     ├── TargetError  502         an Ollama server
-    │   ├── TargetUnreachable    ├── TargetCut
+    │   ├── TargetUnreachable  (TargetUntrusted, TargetForbids)
+    │   ├── TargetCut  (AnswerIncomplete)
     │   ├── TargetFailed         ├── AnswerUnreadable
     │   ├── AnswerTooLarge       ├── LoadFailed  (LoadRefused)
     │   ├── TargetRefused        ├── TargetGivenUp
@@ -83,24 +82,6 @@ class BodyTooComplex(RequestRefused):
     """The request body has more values, or a longer one, than foreman reads."""
 
     code = "body_too_complex"
-
-
-class AdminRefused(RequestRefused):
-    """This route changes the target's models; it is open only with FOREMAN_ALLOW_ADMIN=1."""
-
-    status, code = 403, "admin_refused"
-
-
-class OriginRefused(RequestRefused):
-    """The Origin of the request is not allowed: see FOREMAN_ORIGINS and FOREMAN_HOSTS."""
-
-    status, code = 403, "origin_refused"
-
-
-class HostRefused(RequestRefused):
-    """The Host of the request is not a name that foreman answers to: see FOREMAN_HOSTS."""
-
-    status, code = 403, "host_refused"
 
 
 class SecretUnreadable(ForemanError):
@@ -189,10 +170,28 @@ class TargetUnreachable(TargetError):
     code = "target_unreachable"
 
 
+class TargetUntrusted(TargetUnreachable):
+    """A target's certificate is not trusted, or its TLS handshake failed."""
+
+    code = "target_untrusted"
+
+
+class TargetForbids(TargetUnreachable):
+    """A target, or the proxy in front of it, refused foreman's credentials."""
+
+    code = "target_forbids"
+
+
 class TargetCut(TargetError):
     """A target closed the connection in the middle of its answer."""
 
     code = "target_cut"
+
+
+class AnswerIncomplete(TargetCut):
+    """A target ended its answer without the last event: its model has probably died."""
+
+    code = "answer_incomplete"
 
 
 class TargetRedirects(TargetError):

@@ -1,36 +1,18 @@
 """Parsers of settings: the text of a variable to its value, or ValueError with what it must be."""
 
 import re
+from base64 import b64encode
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from cryptography.fernet import Fernet
 
 from foreman.core.broker_tls import SCHEMES, read_tls
 from foreman.core.receivers import Opening, parse_opening, parse_receiver
 from foreman.core.webhooks import secret_key
-
-MIB = 1024 * 1024
-_SIZE_UNITS = {
-    "": 1,
-    "k": 1024,
-    "kib": 1024,
-    "m": MIB,
-    "mib": MIB,
-    "g": 1024 * MIB,
-    "gib": 1024 * MIB,
-}
-# Memory is sold by the GB, and written as GiB.
-_MEMORY_UNITS = {
-    **{unit: size for unit, size in _SIZE_UNITS.items() if size >= MIB},
-    "mb": 1000**2,
-    "gb": 1000**3,
-    "tb": 1000**4,
-    "tib": 1024 * 1024 * MIB,
-}
-
+from foreman.sizes import memory_bytes
 
 # As SQLAlchemy reads it. What it would take for the host or the port is shown in errors.
 _DATABASE_SERVER = re.compile(
@@ -93,22 +75,6 @@ def number_or_auto(text: str) -> float | None:
     return None if text == "auto" else _number(text, "auto or a number that is not below 0")
 
 
-def size_bytes(text: str) -> int:
-    return _size(text, _SIZE_UNITS, "8388608 or 8MiB")
-
-
-def memory_bytes(text: str) -> int:
-    """The memory of a target: `48GiB`, or `24GB` of a thousand MB each."""
-    return _size(text, _MEMORY_UNITS, "48GiB or 24GB")
-
-
-def _size(text: str, units: Mapping[str, int], example: str) -> int:
-    match = re.fullmatch(r"(\d+)\s*([a-z]*)", text.strip().lower())
-    if not match or match[2] not in units or int(match[1]) == 0:
-        raise ValueError(f"must be a size such as {example}")
-    return int(match[1]) * units[match[2]]
-
-
 def flag(text: str) -> bool:
     if text not in ("0", "1"):
         raise ValueError("must be 0 or 1")
@@ -153,7 +119,7 @@ def database_url(text: str) -> str:
 
 
 def broker_url(text: str) -> str:
-    if urlsplit(text).scheme not in SCHEMES:
+    if _split(text).scheme not in SCHEMES:
         raise ValueError("must be an amqp://, amqps://, redis://, rediss:// or redis+socket:// URL")
     if ";" in text:
         # kombu would read a list of brokers, and Celery would show their passwords.
@@ -163,6 +129,14 @@ def broker_url(text: str) -> str:
     if missing := [file for file in (tls.files if tls else []) if not Path(file).is_file()]:
         raise ValueError(f"there is no file {missing[0]}")
     return text
+
+
+def _split(url: str) -> SplitResult:
+    """A URL in its parts; an error shows nothing of it, since a password may be part of it."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        raise ValueError(f"its host is not valid; {_ESCAPE}") from None
 
 
 def _require_port(url: str) -> None:
@@ -176,6 +150,13 @@ def _require_port(url: str) -> None:
         is_port = False
     if not is_port:
         raise ValueError(f"its port must be 1 to 65535; {_ESCAPE}") from None
+
+
+def ca_file(text: str) -> str | None:
+    """A file of CAs, or a folder of them; None: those of the `certifi` package."""
+    if text and not Path(text).exists():
+        raise ValueError(f"there is no file {text}")
+    return text or None
 
 
 def receiver_url(text: str) -> str | None:
@@ -233,13 +214,16 @@ class TargetSpec:
     """One Ollama server of FOREMAN_TARGETS."""
 
     name: str
-    url: str  # scheme://host:port, no trailing slash
+    url: str  # scheme://host:port/path, without credentials and without a slash at its end
     slots: int  # jobs at once of one resident: that server's OLLAMA_NUM_PARALLEL
     residents: int | None = None  # models at once; None: as many as it is seen to hold
     memory_bytes: int | None = None  # of all models together; None: what it is seen to hold
+    authorization: str | None = field(default=None, repr=False)  # header of each request to it
 
 
 _TARGET_OPTIONS = ("slots", "residents", "memory")
+_TARGET_PATH = re.compile(r"(/[\w.~%+-]+)*/?", re.ASCII)
+_TARGET_FORM = "http://user:password@host:port/path?slots=N"
 
 
 def targets(text: str) -> tuple[TargetSpec, ...]:
@@ -255,26 +239,36 @@ def targets(text: str) -> tuple[TargetSpec, ...]:
 
 def _target(entry: str) -> TargetSpec:
     name, separator, url = entry.partition("=")
-    parts = urlsplit(url)
-    if not separator or not re.fullmatch(r"[\w.-]{1,64}", name):
-        raise ValueError("each target is name=http://host:port?slots=N")
+    is_named = separator and re.fullmatch(r"[\w.-]{1,64}", name)
+    # What precedes `=` may be part of a password with a comma in it.
+    if not is_named or not url.lower().startswith(("http://", "https://")):
+        raise ValueError(f"each target is name={_TARGET_FORM}; {_ESCAPE}")
     _require_port(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
-        raise ValueError(f"target {name}: the URL must be http://host:port")
-    if "@" in parts.netloc:
-        raise ValueError(f"target {name}: the URL must not hold a user or a password")
+    parts = _split(url)
+    is_path = _TARGET_PATH.fullmatch(parts.path) and "@" not in parts.query + parts.fragment
+    if not parts.hostname or not is_path:
+        raise ValueError(f"target {name}: the URL must be {_TARGET_FORM}; {_ESCAPE}")
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     if unknown := [each for each in options if each not in _TARGET_OPTIONS]:
         known = ", ".join(_TARGET_OPTIONS)
         raise ValueError(f"target {name}: the options are {known}, not {', '.join(unknown)}")
-
+    server = parts.netloc.rpartition("@")[2]
     return TargetSpec(
         name=name,
-        url=f"{parts.scheme}://{parts.netloc}",
+        url=f"{parts.scheme}://{server}{parts.path.rstrip('/')}",
         slots=_option(name, options, "slots", count) or 1,
         residents=_option(name, options, "residents", count),
         memory_bytes=_option(name, options, "memory", memory_bytes),
+        authorization=_basic(parts),
     )
+
+
+def _basic(parts: SplitResult) -> str | None:
+    """The value of an Authorization header for the user and the password of a URL."""
+    if parts.username is None:
+        return None
+    user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return "Basic " + b64encode(user.encode()).decode()
 
 
 def _option(

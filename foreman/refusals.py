@@ -5,6 +5,8 @@ RequestRefused
 ├── TargetTooLong  414       ├── ExpectationFailed  417
 ├── HeadTooLarge  431        ├── UnsupportedTransferCoding  501
 ├── UnsupportedVersion  505
+├── AdminRefused  403        ├── OriginRefused  403
+├── HostRefused  403
 ├── NotThere  404
 │   ├── JobUnknown           ├── NoResult
 │   ├── ArtifactUnknown      ├── DeliveryUnknown
@@ -59,6 +61,24 @@ class UnsupportedVersion(RequestRefused):
     """The HTTP version of the request is not supported; HTTP/1.1 is."""
 
     status, code = 505, "unsupported_version"
+
+
+class AdminRefused(RequestRefused):
+    """This route changes the target's models; it is open only with FOREMAN_ALLOW_ADMIN=1."""
+
+    status, code = 403, "admin_refused"
+
+
+class OriginRefused(RequestRefused):
+    """The Origin of the request is not allowed: see FOREMAN_ORIGINS and FOREMAN_HOSTS."""
+
+    status, code = 403, "origin_refused"
+
+
+class HostRefused(RequestRefused):
+    """The Host of the request is not a name that foreman answers to: see FOREMAN_HOSTS."""
+
+    status, code = 403, "host_refused"
 
 
 class NotThere(RequestRefused):

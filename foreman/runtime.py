@@ -36,7 +36,10 @@ RELAY_POOL = 3  # relay, reaper, webhook pump
 def _clients(settings: Settings, connections: int) -> dict[str, TargetClient]:
     return {
         spec.name: TargetClient(
-            spec, silence_s=settings.target_silence_s, connections=spec.slots + connections
+            spec,
+            silence_s=settings.target_silence_s,
+            connections=spec.slots + connections,
+            ca_file=settings.ca_file,
         )
         for spec in settings.targets
     }

@@ -1,4 +1,5 @@
 """Which target has which model: a list of each target, read every few seconds and on a miss.
+Which targets are away, since when and why, is known here, too.
 
 Each target is queried by at most one thread at a time, and whoever needs its list meanwhile takes
 what that query brings. A target that is away is never queried for a request: only `refresh` and
@@ -58,24 +59,33 @@ class _Source:
         self.listing = Listing({}, False)
         self.heard_at = NEVER  # when the list that is here was asked for
         self.lost_at = NEVER
+        self.away_at = NEVER  # since when it does not answer; NEVER: it never did
+        self.trouble = ""  # why it does not
+        self.logged = ""  # the last trouble that was logged
         self.queried_at: float | None = None  # when the query in progress began
 
     @property
     def is_heard(self) -> bool:
         return self.heard_at != NEVER
 
-    def lose(self) -> None:
+    def lose(self, trouble: str) -> None:
         self.lost_at = time.monotonic()
-        self.listing = Listing(self.listing.models, is_reachable=False)
+        self._leave(trouble)
 
-    def settle(self, listing: Listing | None) -> None:
+    def settle(self, listing: Listing | None, trouble: str) -> None:
         """The query in progress has ended; None: without a list."""
         queried_at, self.queried_at = self.queried_at, None
         if listing is None:
-            self.listing = Listing(self.listing.models, is_reachable=False)
+            self._leave(trouble)
         elif queried_at is not None and queried_at > self.lost_at:
-            self.listing, self.heard_at = listing, queried_at
+            self.listing, self.heard_at, self.trouble = listing, queried_at, ""
         # Else what it said is older than its absence.
+
+    def _leave(self, trouble: str) -> None:
+        if self.listing.is_reachable:
+            self.away_at = time.monotonic()
+        self.trouble = trouble
+        self.listing = Listing(self.listing.models, is_reachable=False)
 
 
 class Catalog:
@@ -101,14 +111,25 @@ class Catalog:
         """Whether the target answered last time."""
         return self._sources[target].listing.is_reachable
 
+    def away_s(self, target: str) -> float:
+        """For how long the target has not answered; infinite: it never did."""
+        source = self._sources[target]
+        return 0.0 if source.listing.is_reachable else time.monotonic() - source.away_at
+
+    def troubles(self, targets: Iterable[str]) -> str:
+        """Why these targets do not answer, as far as it is known."""
+        found = (self._sources[name].trouble for name in targets if not self.is_reachable(name))
+        return "; ".join(trouble for trouble in found if trouble)
+
     def refresh_every_s(self, target: str) -> float:
         """How long the list of a target is good for now."""
         return REFRESH_EVERY_S if self.is_reachable(target) else REFRESH_LOST_EVERY_S
 
-    def lose(self, target: str) -> None:
-        """A target refused a connection: it is away until it is seen again."""
+    def lose(self, target: str, trouble: str = "") -> None:
+        """A target took no request: it is away until it is seen again."""
         with self._changed:
-            self._sources[target].lose()
+            self._sources[target].lose(trouble or f"target {target} does not accept connections")
+        self._log(target)
 
     def expire(self) -> None:
         """Say that the lists have probably changed: the next lookup asks for them again."""
@@ -133,8 +154,13 @@ class Catalog:
             raise NoLiveTarget(
                 "server busy, please try again: no target that answers has this model,"
                 f" and these have not listed their models yet: {', '.join(late)}"
+                + self._because(late)
             )
         return None
+
+    def _because(self, targets: Iterable[str]) -> str:
+        troubles = self.troubles(targets)
+        return f" ({troubles})" if troubles else ""
 
     def look_up(self, model: str) -> Placement | None:
         """Where a model is by the lists that are here; asks nobody."""
@@ -209,30 +235,35 @@ class Catalog:
             return running()
 
     def _look(self, name: str) -> None:
-        source, listing = self._sources[name], None
+        source, listing, trouble = self._sources[name], None, "foreman failed to read its list"
         try:
             listing = _ask(source.client)
+        except (TargetError, ValueError) as error:
+            trouble = str(error)
         finally:
-            was_reachable = source.listing.is_reachable
             with self._changed:
-                source.settle(listing)
+                source.settle(listing, trouble)
                 self._changed.notify_all()
-        is_reachable = source.listing.is_reachable
-        if is_reachable != was_reachable:
-            log.info(
-                "target reachability changed",
-                extra={"target": name, "is_reachable": is_reachable},
-            )
+        self._log(name)
+
+    def _log(self, name: str) -> None:
+        """Log that a target has gone away, why, and that it is back; each change once."""
+        source = self._sources[name]
+        trouble, logged = source.trouble, source.logged
+        if trouble == logged:
+            return
+        source.logged = trouble
+        facts = {"target": name, "is_reachable": not trouble}
+        if trouble:
+            log.warning("target reachability changed", extra=facts | {"error": trouble})
+        else:
+            log.info("target reachability changed", extra=facts)
 
 
-def _ask(client: TargetClient) -> Listing | None:
-    """The list of a target; None when it gave none."""
-    try:
-        head, body = client.fetch(TargetRequest("GET", "/api/tags"), silence_s=FETCH_LIMIT_S)
-        if head.status != 200:
-            return None
-        # Not in one piece: a target decides how much there is to read.
-        return Listing(finished(models_in(body), give_turn), True)
-    except (TargetError, ValueError) as error:
-        log.debug("list of a target not read", extra={"error": str(error)})
-        return None
+def _ask(client: TargetClient) -> Listing:
+    """The list of a target; TargetError or ValueError when it gave none."""
+    head, body = client.fetch(TargetRequest("GET", "/api/tags"), silence_s=FETCH_LIMIT_S)
+    if head.status != 200:
+        raise ValueError(f"it answered {head.status} when it was asked for its models")
+    # Not in one piece: a target decides how much there is to read.
+    return Listing(finished(models_in(body), give_turn), True)

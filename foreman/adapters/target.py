@@ -1,7 +1,6 @@
 """One Ollama server over HTTP: bytes there, bytes back, and a way to hang up at any moment.
 
-Nothing is added to, taken from or decoded in a body. Errors of the HTTP library become
-`TargetError`s here and nowhere else.
+Nothing is added to, taken from or decoded in a body. What an error means: `target_errors`.
 """
 
 import socket
@@ -9,32 +8,20 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from http.client import HTTPException, IncompleteRead, RemoteDisconnected
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 from urllib3 import HTTPConnectionPool, HTTPResponse, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import (
-    HTTPError,
-    MaxRetryError,
-    NewConnectionError,
-    ProtocolError,
-    ReadTimeoutError,
-)
+from urllib3.exceptions import HTTPError
 
 from foreman.adapters.bounded import BoundedCall
 from foreman.adapters.responses import StrictResponse
+from foreman.adapters.target_errors import check_allowed, translated
 from foreman.core.frames import Head, Headers
 from foreman.core.lengths import with_one_length
-from foreman.errors import (
-    AnswerUnreadable,
-    TargetCut,
-    TargetError,
-    TargetTimeout,
-    TargetUnreachable,
-)
+from foreman.errors import TargetError
 from foreman.parsing import TargetSpec
 
 CONNECT_LIMIT_S = 5.0
@@ -42,7 +29,6 @@ READ_SIZE = 64 * 1024
 PIECE_BYTES = 1024 * 1024
 # Of an answer that foreman reads itself, unless it says so: some 6 000 models.
 FETCH_LIMIT_BYTES = 4 * 1024 * 1024
-_CUTS = (IncompleteRead, RemoteDisconnected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +54,11 @@ def pieces_of(parts: list[bytes | memoryview]) -> Iterator[memoryview]:
 class TargetClient:
     """The way to one target; safe to use from many threads."""
 
-    def __init__(self, spec: TargetSpec, *, silence_s: float, connections: int) -> None:
+    def __init__(
+        self, spec: TargetSpec, *, silence_s: float, connections: int, ca_file: str | None = None
+    ) -> None:
         self.spec = spec
+        self.ca_file = ca_file  # of what its certificate is checked with; None: public CAs
         self._silence_s = silence_s
         self._adapter = _Adapter(pool_connections=1, pool_maxsize=connections)
 
@@ -115,13 +104,17 @@ class Call:
         self.is_aborted = False
 
     def send(self, request: TargetRequest, *, first_byte_s: float | None = None) -> Head:
-        """Send the request and wait for status and headers, at most `first_byte_s`."""
+        """Send the request and wait for status and headers, at most `first_byte_s`.
+
+        TargetUnreachable, or what is a case of it: the target does not take this request.
+        """
         self._limit_s = first_byte_s or self._silence_s
         _current.call = self
         try:
             response = self._adapter.send(
-                _prepared(self._target.spec.url, request),
+                _prepared(self._target.spec, request),
                 stream=True,
+                verify=self._target.ca_file or True,
                 timeout=(CONNECT_LIMIT_S, self._limit_s),
             )
         except (requests.RequestException, HTTPError, OSError) as exc:
@@ -132,7 +125,9 @@ class Call:
         if self._socket is not None and self._limit_s != self._silence_s:
             self._limit_s = self._silence_s
             self._socket.settimeout(self._silence_s)
-        return Head(response.raw.status, with_one_length(response.raw.headers.iteritems()))
+        head = Head(response.raw.status, with_one_length(response.raw.headers.iteritems()))
+        check_allowed(head, self._target.spec)
+        return head
 
     def chunks(self) -> Iterator[bytes]:
         """The body's bytes as they arrive; TargetCut when it ends before it is whole."""
@@ -177,29 +172,27 @@ class Call:
             self.abort()
 
     def _translate(self, exc: Exception) -> TargetError:
-        name = self._target.name
-        cause = exc.args[0] if exc.args else exc
-        reason = cause.reason if isinstance(cause, MaxRetryError) else cause
-        if isinstance(reason, NewConnectionError) or isinstance(exc, requests.ConnectTimeout):
-            return TargetUnreachable(f"target {name} does not accept connections")
-        if isinstance(reason, ProtocolError):
-            reason = reason.args[-1]  # what went wrong while the body was on its way
-        timeouts = (requests.ReadTimeout, ReadTimeoutError, TimeoutError)
-        if isinstance(exc, timeouts) or isinstance(reason, timeouts):
-            return TargetTimeout(f"target {name} was silent for {self._limit_s:g} s")
-        if isinstance(reason, HTTPException) and not isinstance(reason, _CUTS):
-            return AnswerUnreadable(f"target {name} sent an invalid HTTP answer: {reason}")
-        return TargetCut(f"target {name} closed the connection before its answer was whole")
+        return translated(
+            exc,
+            self._target.name,
+            limit_s=self._limit_s,
+            is_connected=self._socket is not None,
+        )
 
 
-def _prepared(url: str, request: TargetRequest) -> requests.PreparedRequest:
-    """A request that goes out as it is: no header of the library's, no quoting of the path."""
+def _prepared(spec: TargetSpec, request: TargetRequest) -> requests.PreparedRequest:
+    """A request that goes out as it is: no header of the library's, no quoting of the path.
+
+    Only here, and so for no other server, the target's credentials are added.
+    """
     prepared = requests.PreparedRequest()
     prepared.method = request.method
-    prepared.url = url + request.path + ("?" + request.query if request.query else "")
+    prepared.url = spec.url + request.path + ("?" + request.query if request.query else "")
     prepared.headers = CaseInsensitiveDict(request.headers)
     prepared.headers.setdefault("Accept-Encoding", "identity")
     prepared.headers.setdefault("User-Agent", "foreman")
+    if spec.authorization is not None:
+        prepared.headers["Authorization"] = spec.authorization
     prepared.body = request.body  # type: ignore[assignment]  # the stubs know no iterables here
     size = len(request.body) if isinstance(request.body, bytes) else request.body_size
     if size is not None:

@@ -19,7 +19,7 @@ from flask import Flask, Response, request
 
 from foreman.api.hosts import NAME_LIMIT, HostNames
 from foreman.core import headers as header_rules
-from foreman.errors import OriginRefused
+from foreman.refusals import OriginRefused
 
 _ALWAYS = (
     "http://localhost",

@@ -23,7 +23,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from flask import Flask, request
 
 from foreman.core.paths import HEALTH
-from foreman.errors import HostRefused
+from foreman.refusals import HostRefused
 
 _LOCAL_NAME = re.compile(r"(.+\.)?localhost|.+\.(local|internal)")
 _PORT = re.compile(r":\d*\Z")

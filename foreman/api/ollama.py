@@ -22,18 +22,21 @@ from foreman.core.surface import (
     Elsewhere,
     Route,
     RouteClass,
+    Targets,
     WrongMethod,
     find_route,
     path_at_target,
 )
-from foreman.errors import AdminRefused
+from foreman.refusals import AdminRefused
 from foreman.runtime import WebRuntime
 from foreman.services.bypass import Bypass, Places, needs_queue
 from foreman.services.capabilities import Capabilities
 from foreman.services.direct import Unplaced
 from foreman.services.follow import Follower
-from foreman.services.forward import Forwarding, chosen_target, merged, target_for
-from foreman.services.submit import Direct, Queued, Request, Ticket, any_target, place, submit
+from foreman.services.forward import Forwarding
+from foreman.services.meant import chosen_target, targets_for
+from foreman.services.merging import MergedLists, ask_each
+from foreman.services.submit import Direct, Queued, Request, Ticket, place, submit
 from foreman.turns import Turns
 
 MIB = 1024 * 1024
@@ -47,6 +50,7 @@ class OllamaSurface:
         self._runtime = runtime
         self._bypass_places = Places(runtime)
         self._capabilities = Capabilities(runtime)
+        self._lists = MergedLists(runtime)
 
     def install(self, app: Flask) -> None:
         for rule in ("/", "/<path:path>"):
@@ -77,13 +81,16 @@ class OllamaSurface:
             return home()
         body = self._read_body()
         asked = _asked(route, body)
-        if route.route_class is RouteClass.MERGED and self._should_merge():
-            return exchange_response(merged(self._runtime, route))
-        limit_bytes = None if route.answer_mib is None else route.answer_mib * MIB
-        forwarding = Forwarding(
-            self._runtime, self._target_of(route, body), asked, limit_bytes=limit_bytes
+        if route.targets is Targets.ALL and self._should_merge():
+            return exchange_response(self._lists.merged(route))
+        targets = targets_for(
+            self._runtime,
+            route.targets,
+            named=request.headers.get(header_rules.TARGET),
+            model=self._model_of(route, body),
         )
-        return exchange_response(forwarding)
+        limit_bytes = None if route.answer_mib is None else route.answer_mib * MIB
+        return exchange_response(Forwarding(self._runtime, targets, asked, limit_bytes=limit_bytes))
 
     def _read_body(self) -> bytes:
         return client.read_body(self._runtime.settings.max_body_bytes)
@@ -92,11 +99,8 @@ class OllamaSurface:
         body = self._read_body()
         asked = _generation(route, body, self._runtime.turns)
         placed = place(self._runtime, asked)
-        if isinstance(placed, Direct) and placed.needs_place:
-            places, sent = self._bypass_places, _asked(route, body)
-            return exchange_response(Unplaced(self._runtime, places, placed.target, sent))
         if isinstance(placed, Direct):
-            return self._forward(placed.target, _asked(route, body))
+            return self._pass_on(placed, _asked(route, body))
         ticket = submit(self._runtime, asked, placed)
         del asked, body, placed
         return self._follow(ticket)
@@ -127,24 +131,29 @@ class OllamaSurface:
         has_choice = len(self._runtime.targets) > 1 and header_rules.TARGET not in request.headers
         return has_choice and request.method == "GET"
 
-    def _target_of(self, route: Route, body: bytes) -> str:
-        if header_rules.TARGET in request.headers:
-            return chosen_target(self._runtime, request.headers[header_rules.TARGET])
-        if route.path == "/v1/models/":
-            return target_for(self._runtime, decoded(last_segment(raw_path())))
-        if route.path == "/api/show":
-            model = self._runtime.turns.run(named_model(body), len(body))
-            return target_for(self._runtime, model)
-        return any_target(self._runtime)
+    def _model_of(self, route: Route, body: bytes) -> str:
+        """The model that a forwarded request is about; "" for none."""
+        if route.targets is not Targets.HAVING:
+            return ""
+        if route.path.endswith("/"):
+            return decoded(last_segment(raw_path()))
+        return self._runtime.turns.run(named_model(body), len(body))
 
-    def _forward(self, target: str, asked: TargetRequest) -> Response:
-        return exchange_response(Forwarding(self._runtime, target, asked))
+    def _pass_on(self, placed: Direct, asked: TargetRequest) -> Response:
+        """A generation that is no job."""
+        if placed.needs_place:
+            places = self._bypass_places
+            return exchange_response(Unplaced(self._runtime, places, placed.targets[0], asked))
+        if placed.is_for_each:
+            return exchange_response(ask_each(self._runtime, placed.targets, asked))
+        return exchange_response(Forwarding(self._runtime, placed.targets, asked))
 
     def _administer(self, route: Route) -> Response:
         """Change a target's models; the body is never held in memory."""
         if not self._runtime.settings.allow_admin:
             raise AdminRefused
-        target = chosen_target(self._runtime, request.headers.get(header_rules.TARGET))
+        named = request.headers.get(header_rules.TARGET)
+        targets = targets_for(self._runtime, route.targets, named=named)
         pieces = None if request.method == "HEAD" else client.body_pieces(None)
         is_chunked = request.content_length is None
         asked = TargetRequest(
@@ -156,7 +165,8 @@ class OllamaSurface:
             None if is_chunked else request.content_length,
         )
         self._runtime.catalog.expire()
-        return self._forward(target, asked)
+        self._lists.expire()
+        return exchange_response(Forwarding(self._runtime, targets, asked))
 
 
 def _generation(route: Route, body: bytes, turns: Turns) -> Request:

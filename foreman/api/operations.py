@@ -45,6 +45,8 @@ class Operations:
             for name in live
         }
         shown = {"ready": not problems, "live_targets": live, "residents": residents, **status}
+        if away := self._runtime.catalog.troubles(self._runtime.catalog.targets):
+            shown["away"] = away
         return jsonify(shown), code
 
     def _database(self) -> str:
@@ -60,4 +62,7 @@ class Operations:
     def _targets(self) -> str:
         if not self._runtime.leased:
             return "no worker drives a target"
-        return "" if self._runtime.live_targets else "no target that a worker drives answers"
+        if self._runtime.live_targets:
+            return ""
+        troubles = self._runtime.catalog.troubles(self._runtime.leased)
+        return "no target that a worker drives answers" + (f": {troubles}" if troubles else "")

@@ -18,6 +18,16 @@ class RouteClass(StrEnum):
     ADMIN = "admin"  # changes a target's models
 
 
+class Targets(StrEnum):
+    """Which targets a request means that names none in X-Foreman-Target."""
+
+    CHOSEN = "chosen"  # the first of the settings: what is uploaded has to meet what uses it
+    ANY = "any"  # one that answers
+    HAVING = "having"  # one that answers and has the model
+    ALL_HAVING = "all having"  # all of these
+    ALL = "all"  # all that answer
+
+
 class Dialect(StrEnum):
     """Whose form an error of foreman's own takes."""
 
@@ -33,21 +43,39 @@ class Route:
     path: str
     methods: tuple[str, ...]
     route_class: RouteClass
+    targets: Targets
     dialect: Dialect
     list_key: str = ""  # of a merged answer: the field that holds the list
     answer_mib: int | None = None  # at most; None: it may be as long as it takes
+    # Of a request that only unloads: what has the model and has not loaded it does nothing then.
+    unload_at: Targets | None = None
 
 
-def _route(methods: str, path: str, route_class: RouteClass, **more: object) -> Route:
+_TARGETS = {
+    RouteClass.QUEUED: Targets.HAVING,
+    RouteClass.BYPASS: Targets.HAVING,
+    RouteClass.MERGED: Targets.ALL,
+    RouteClass.ADMIN: Targets.CHOSEN,
+}
+
+
+def _route(
+    methods: str,
+    path: str,
+    route_class: RouteClass,
+    targets: Targets | None = None,
+    **more: object,
+) -> Route:
     dialect = Dialect.OPENAI if path.startswith("/v1/") else Dialect.OLLAMA
     if path == "/v1/messages":
         dialect = Dialect.ANTHROPIC
-    return Route(path, tuple(methods.split()), route_class, dialect, **more)  # type: ignore[arg-type]  # the table's own keywords
+    meant = targets or _TARGETS[route_class]
+    return Route(path, tuple(methods.split()), route_class, meant, dialect, **more)  # type: ignore[arg-type]  # the table's own keywords
 
 
 ROUTES = (
-    _route("POST", "/api/generate", RouteClass.QUEUED),
-    _route("POST", "/api/chat", RouteClass.QUEUED),
+    _route("POST", "/api/generate", RouteClass.QUEUED, unload_at=Targets.ALL_HAVING),
+    _route("POST", "/api/chat", RouteClass.QUEUED, unload_at=Targets.ALL_HAVING),
     _route("POST", "/v1/chat/completions", RouteClass.QUEUED),
     _route("POST", "/v1/completions", RouteClass.QUEUED),
     _route("POST", "/v1/responses", RouteClass.QUEUED),
@@ -59,11 +87,11 @@ ROUTES = (
     _route("GET HEAD", "/api/tags", RouteClass.MERGED, list_key="models", answer_mib=16),
     _route("GET", "/api/ps", RouteClass.MERGED, list_key="models", answer_mib=16),
     _route("GET", "/v1/models", RouteClass.MERGED, list_key="data", answer_mib=16),
-    _route("GET HEAD", "/", RouteClass.FORWARDED, answer_mib=16),
-    _route("GET HEAD", "/api/version", RouteClass.FORWARDED, answer_mib=16),
+    _route("GET HEAD", "/", RouteClass.FORWARDED, Targets.ANY, answer_mib=16),
+    _route("GET HEAD", "/api/version", RouteClass.FORWARDED, Targets.ANY, answer_mib=16),
     # With `verbose` it names each of a model's 250 000 tokens.
-    _route("POST", "/api/show", RouteClass.FORWARDED, answer_mib=64),
-    _route("GET", "/v1/models/", RouteClass.FORWARDED, answer_mib=16),
+    _route("POST", "/api/show", RouteClass.FORWARDED, Targets.HAVING, answer_mib=64),
+    _route("GET", "/v1/models/", RouteClass.FORWARDED, Targets.HAVING, answer_mib=16),
     _route("POST", "/api/pull", RouteClass.ADMIN),
     _route("POST", "/api/push", RouteClass.ADMIN),
     _route("POST", "/api/create", RouteClass.ADMIN),

@@ -9,19 +9,24 @@ Which target is decided by `core.embedding`; keeping the model there is the work
 """
 
 import threading
+import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
 from foreman.adapters.target import TargetRequest
 from foreman.core.embedding import pick_target
 from foreman.core.queues import canonical_name, is_cloud_name, residency_of
-from foreman.errors import BypassFull, ClientLeft, NoLiveTarget, TargetUnreachable
+from foreman.errors import BypassFull, ClientLeft, TargetError, TargetUnreachable
 from foreman.runtime import WebRuntime
 from foreman.services.answer import Answer
 from foreman.services.capabilities import Capabilities
 from foreman.services.forward import Forwarding
-from foreman.services.submit import Request, any_target
+from foreman.services.meant import answering, sick_targets, targets_having
+from foreman.services.submit import Request
 
+# A target that failed an embedding is asked after the others for so long.
+FAILING_S = 30.0
 # How long an embedding waits for a place before it is told to come back.
 BYPASS_WAIT_S = 60.0
 
@@ -33,6 +38,7 @@ class Places:
         count = runtime.settings.bypass_concurrency
         self._free = {name: threading.BoundedSemaphore(count) for name in runtime.targets}
         self._asked: Counter[tuple[str, str]] = Counter()
+        self._failed_at: dict[str, float] = {}
 
     @property
     def busy(self) -> dict[str, int]:
@@ -47,6 +53,16 @@ class Places:
         return {
             target for (target, asked), count in self._asked.items() if asked == model and count
         }
+
+    @property
+    def failing(self) -> set[str]:
+        """The targets that have failed an embedding a short time ago."""
+        since = time.monotonic() - FAILING_S
+        return {target for target, at in self._failed_at.items() if at > since}
+
+    def note_failure(self, target: str) -> None:
+        """A target was silent, or hung up, with an embedding."""
+        self._failed_at[target] = time.monotonic()
 
     def take(self, target: str, model: str) -> None:
         """Wait for a place; BypassFull when none gets free in time."""
@@ -87,24 +103,27 @@ class Bypass:
         self._has_left = False
 
     def start(self) -> Answer:
-        """Ask a target; one that refuses the connection is passed over for another."""
-        find = self._runtime.catalog.find
-        found = find(self._model, on=self._wanted) if self._model else None
-        candidates = found.targets if found else [self._wanted or any_target(self._runtime)]
-        # Nobody waits here for a connection that is known not to come.
-        having = [each for each in candidates if self._runtime.catalog.is_reachable(each)]
-        if not having:
-            raise NoLiveTarget("no target that has the model answers")
+        """Ask one target after the other, until one answers; NoLiveTarget when all are away."""
+        having = list(self._having())
         while True:
             target = self._pick(having)
             try:
                 return self._ask(target)
-            except TargetUnreachable:
-                self._runtime.catalog.lose(target)
-                self.close()
+            except TargetError as error:
+                if isinstance(error, TargetUnreachable):
+                    self._runtime.catalog.lose(target, str(error))
+                elif not self._has_left:
+                    self._places.note_failure(target)
                 having.remove(target)
-                if not having:
+                if self._has_left or not having:
                     raise
+                self.close()
+
+    def _having(self) -> Sequence[str]:
+        """The targets that may answer: nobody waits for a connection that is known not to come."""
+        if self._wanted is not None:
+            return answering(self._runtime, [self._wanted])
+        return targets_having(self._runtime, self._model)
 
     def leave(self) -> None:
         self._has_left = True
@@ -125,6 +144,7 @@ class Bypass:
             reachable=self._runtime.catalog.reachable,
             warm=kept | self._places.targets_of(self._model),
             busy=self._places.busy,
+            sick=sick_targets(self._runtime) | self._places.failing,
         )
         assert target is not None  # there is one to pick from
         return target
@@ -132,7 +152,7 @@ class Bypass:
     def _ask(self, target: str) -> Answer:
         self._places.take(target, self._model)
         self._target = target
-        self._forwarding = Forwarding(self._runtime, target, self._request)
+        self._forwarding = Forwarding(self._runtime, [target], self._request)
         if self._has_left:
             raise ClientLeft
         answer = self._forwarding.start()

@@ -22,7 +22,7 @@ class Unplaced:
     ) -> None:
         self._places = places
         self._target = target
-        self._forwarding = Forwarding(runtime, target, request)
+        self._forwarding = Forwarding(runtime, [target], request)
         self._has_place = False
         self._has_left = False
 

@@ -1,10 +1,11 @@
 """What a web process hears of one job: its frames in order, or why there will be no more.
 
 Frames come from the job's mailbox. After a long silence the job's row is looked at: no client waits
-for a run that has ended unheard.
+for a run that has ended unheard, or for a target that has been away for too long.
 """
 
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 
 from foreman.adapters.inbox import Note
@@ -31,6 +32,7 @@ from foreman.errors import (
     WindowOverrun,
 )
 from foreman.runtime import WebRuntime
+from foreman.services.meant import back_within_s, nobody_answers
 from foreman.services.submit import Ticket
 from foreman.store import jobs
 
@@ -60,7 +62,10 @@ class Listener:
         self._job_id = ticket.job_id
         self._mailbox = ticket.mailbox
         self._position = Position()
+        self._ticket = ticket
         self._start_by = time.monotonic() + runtime.settings.sync_wait_s
+        self._look_by = time.monotonic() + back_within_s(runtime, self._able())
+        self._is_waiting = True  # as far as is known here
         self._heard_at = time.monotonic()
         self._held: Frame | Note | None = None  # taken from the mailbox, and not looked at yet
         self.has_ended = False
@@ -78,7 +83,7 @@ class Listener:
         """The next head or bytes (empty at the end); None at `until`; raises what ends it."""
         while True:
             now = time.monotonic()
-            limit_s = min(until - now, self._start_by - now, self._quiet_limit_s())
+            limit_s = min(until, self._start_by, self._look_by, self._quiet_until()) - now
             item, self._held = self._held or self._mailbox.take(limit_s), None
             if isinstance(item, Note):
                 raise _NOTES[item]()
@@ -99,7 +104,8 @@ class Listener:
         if verdict is Verdict.BROKEN:
             raise ChannelLost
         if verdict is Verdict.RESTART:
-            self._start_by = float("inf")
+            self._start_by = self._look_by = float("inf")
+            self._is_waiting = False
         self._position = self._position.after(frame)
         if frame.kind is FrameKind.HEAD:
             return decode_head(frame.payload)
@@ -114,8 +120,8 @@ class Listener:
 
     # Silence
 
-    def _quiet_limit_s(self) -> float:
-        return max(self._heard_at + self._runtime.settings.lease_s - time.monotonic(), 0)
+    def _quiet_until(self) -> float:
+        return self._heard_at + self._runtime.settings.lease_s
 
     def _look_after_silence(self) -> None:
         """The mailbox was quiet for long: see in the database whether the job still lives."""
@@ -124,6 +130,8 @@ class Listener:
             if time.monotonic() >= self._start_by:
                 self._start_by = time.monotonic() + self._runtime.settings.lease_s
                 self._expire()
+            if self._is_waiting:
+                self._look_for_targets()
             with self._runtime.database.statement() as connection:
                 ending = jobs.read_ending(connection, self._job_id)
             if ending is None or ending.state in END_STATES:
@@ -135,6 +143,27 @@ class Listener:
                 self.has_ended = True
                 raise WaitedTooLong
         self._start_by = float("inf")  # it is working by now, and bounded otherwise
+
+    def _look_for_targets(self) -> None:
+        """Give the job up when its targets have been away for too long."""
+        targets = self._able()
+        left_s = back_within_s(self._runtime, targets)
+        self._look_by = time.monotonic() + (
+            left_s if left_s > 0 else self._runtime.settings.lease_s
+        )
+        if left_s > 0:
+            return
+        with self._runtime.database.statement() as connection:
+            if jobs.give_up_job(connection, self._job_id):
+                self.has_ended = True
+                raise nobody_answers(self._runtime, targets)
+
+    def _able(self) -> Sequence[str]:
+        """The targets that could run the job, by what is known now."""
+        if self._ticket.pinned_target is not None:
+            return [self._ticket.pinned_target]
+        found = self._runtime.catalog.look_up(self._ticket.model)
+        return found.targets if found else self._runtime.catalog.targets
 
     def _end_without_frames(self, ending: jobs.Ending | None) -> None:
         self._held = self._mailbox.take(LATE_FRAMES_S)

@@ -4,6 +4,7 @@ When in doubt, the target is asked: what foreman cannot place gets the target's 
 still be a generation, so that such requests are bounded like embeddings (`direct`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from uuid import UUID
@@ -24,11 +25,12 @@ from foreman.core.queues import (
 from foreman.core.reading.scan import Unreadable
 from foreman.core.reshape import Reshaped, residency_for, with_one_size
 from foreman.core.states import Source
-from foreman.core.surface import Route
-from foreman.errors import NoLiveTarget, RequestRefused, ServerBusy, ShuttingDown
+from foreman.core.surface import Route, Targets
+from foreman.errors import ServerBusy, ShuttingDown
 from foreman.ids import new_id
 from foreman.runtime import WebRuntime
 from foreman.services.limits import check_room
+from foreman.services.meant import answering, chosen_target, is_long_away, nobody_answers
 from foreman.store import jobs
 from foreman.turns import SMALL_BYTES, Turns
 
@@ -84,10 +86,11 @@ class Queued:
 
 @dataclass(frozen=True, slots=True)
 class Direct:
-    """The request needs no slot, or cannot be placed: this target answers it."""
+    """The request needs no slot, or cannot be placed: the first of these that can answers it."""
 
-    target: str
+    targets: Sequence[str]
     needs_place: bool = True  # it might make the target work
+    is_for_each: bool = False  # each of them is to get it
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,43 +102,41 @@ class Ticket:
     request: Request
     streams: bool
     change: str  # of the body that was sent, see `core.reshape`
+    model: str  # its canonical name
+    pinned_target: str | None = None
 
 
 def place(runtime: WebRuntime, request: Request) -> Queued | Direct:
     """Say how a generation request is served."""
     pinned, looked = _pinned(runtime, request), request.look
     if looked is None:
-        return Direct(pinned or any_target(runtime))
+        return Direct(_any(runtime, pinned))
     if is_cloud_name(looked.model):
-        return Direct(pinned or any_target(runtime), needs_place=False)
+        return Direct(_any(runtime, pinned), needs_place=False)
     model = canonical_name(looked.model)
     found = runtime.catalog.find(model, on=pinned) if model else None
     if model is None or found is None:
-        return Direct(pinned or any_target(runtime))
+        return Direct(_any(runtime, pinned))
     if looked.is_unload or found.is_remote:
-        return Direct(found.targets[0], needs_place=False)
-    if runtime.live_targets.isdisjoint(found.targets):
-        raise NoLiveTarget
+        is_for_each = looked.is_unload and request.route.unload_at is Targets.ALL_HAVING
+        able = answering(runtime, found.targets)
+        return Direct(able, needs_place=False, is_for_each=is_for_each)
+    if runtime.leased.isdisjoint(found.targets) or is_long_away(runtime, found.targets):
+        raise nobody_answers(runtime, found.targets)
     num_ctx = runtime.settings.num_ctx
     sent = with_one_size(request.body, request.route.path, looked.places, num_ctx=num_ctx)
     residency = residency_for(model, looked, sent, num_ctx=num_ctx)
     return Queued(residency, request.job_class, looked.streams, sent, pinned)
 
 
+def _any(runtime: WebRuntime, pinned: str | None) -> Sequence[str]:
+    return answering(runtime, [pinned] if pinned else runtime.catalog.targets)
+
+
 def _pinned(runtime: WebRuntime, request: Request) -> str | None:
     """The target that X-Foreman-Target names, if it does."""
     wanted = header_rules.find(request.headers, header_rules.TARGET.lower())
-    if wanted is not None and wanted not in runtime.targets:
-        known = ", ".join(runtime.targets)
-        raise RequestRefused(f"{header_rules.TARGET} names no target; there are: {known}")
-    return wanted
-
-
-def any_target(runtime: WebRuntime) -> str:
-    """A target that answers, for a request that any of them may answer."""
-    for name in runtime.catalog.reachable:
-        return name
-    raise NoLiveTarget("server busy, please try again: no target answers")
+    return None if wanted is None else chosen_target(runtime, wanted)
 
 
 def submit(runtime: WebRuntime, request: Request, queued: Queued) -> Ticket:
@@ -173,4 +174,12 @@ def submit(runtime: WebRuntime, request: Request, queued: Queued) -> Ticket:
     queue = class_queue(job.queue, job.job_class, job.pinned_target)
     runtime.publisher.send(Wakeup(job.id, queue, job.model, job.web_id))
     without_body = replace(request, body=b"")  # the database has it; the client may wait for long
-    return Ticket(job.id, mailbox, without_body, queued.streams, queued.sent.change)
+    return Ticket(
+        job.id,
+        mailbox,
+        without_body,
+        queued.streams,
+        queued.sent.change,
+        residency.model,
+        queued.pinned_target,
+    )

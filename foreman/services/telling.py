@@ -6,8 +6,9 @@ from foreman.adapters.channel import Outgoing
 from foreman.core.frames import Failure, FrameKind, Head, encode_failure, encode_head
 from foreman.core.gather.usage import Usage, usage_at_end
 from foreman.core.splice import Spliced
+from foreman.core.stream_end import StreamEnd, stream_end
 from foreman.core.stream_request import StreamRequest
-from foreman.errors import ChannelLost
+from foreman.errors import AnswerIncomplete, ChannelLost, TargetFailed
 from foreman.services.sink import Outcome
 from foreman.store.runs import Claim
 
@@ -23,6 +24,7 @@ class ToldSink:
         self._claim = claim
         self._outgoing = outgoing
         self._head = Head(0, [])
+        self._end = StreamEnd()
         self._size_bytes = 0
         self._before, self._last = b"", b""
         self.is_seen = False
@@ -33,6 +35,7 @@ class ToldSink:
 
     def begin(self, head: Head) -> None:
         self._head = head
+        self._end = stream_end(self._claim.endpoint, head)
 
     def take(self, chunk: bytes) -> None:
         if not self.is_seen:
@@ -40,6 +43,7 @@ class ToldSink:
             self._send_head()
         self._size_bytes += len(chunk)
         self._before, self._last = self._last, chunk
+        self._end.feed(chunk)
         self._outgoing.send(FrameKind.DATA, chunk)
 
     def credit(self, taken_bytes: int) -> None:
@@ -49,6 +53,11 @@ class ToldSink:
         self._outgoing.stop()
 
     def finish(self) -> Outcome:
+        """The body is at its end; TargetFailed, AnswerIncomplete when that is not the answer's."""
+        if self._end.error is not None:
+            raise TargetFailed(self._end.error)
+        if self._end.is_early:
+            raise AnswerIncomplete
         if not self.is_seen:
             self._send_head()
         self._outgoing.send(FrameKind.END, b"")
@@ -59,7 +68,10 @@ class ToldSink:
 
     def fail(self, failure: Failure) -> Outcome:
         try:
-            self._outgoing.send(FrameKind.ERROR, encode_failure(failure))
+            if self._end.error is not None:  # the client has the target's own error
+                self._outgoing.send(FrameKind.END, b"")
+            else:
+                self._outgoing.send(FrameKind.ERROR, encode_failure(failure))
         except ChannelLost as error:
             log.warning("end not told", extra={"error": str(error)})
         return Outcome(response_bytes=self._size_bytes)

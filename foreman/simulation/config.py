@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 
 from foreman.errors import SettingsError
-from foreman.parsing import size_bytes
+from foreman.sizes import size_bytes
 
 GIB = 1024**3
 

@@ -24,7 +24,7 @@ from sqlalchemy import (
 from foreman.core.frames import Headers
 from foreman.core.queues import JobClass
 from foreman.core.states import END_STATES, JobState, Source
-from foreman.errors import WaitedTooLong
+from foreman.errors import NoLiveTarget, WaitedTooLong
 from foreman.store.fixed import FixedStatement
 from foreman.store.large import Value, atomic, is_large
 from foreman.store.models import Event, Job, Payload
@@ -150,6 +150,13 @@ def expire_job(connection: Connection, job_id: UUID) -> bool:
     """End a job that was not started in time; False when it was, has ended, or still has time."""
     is_late = Job.expires_at <= func.now()
     moved = move(JobState.EXPIRED, Job.id == job_id, is_late, failure=WaitedTooLong)
+    return connection.execute(moved.read()).first() is not None
+
+
+def give_up_job(connection: Connection, job_id: UUID) -> bool:
+    """End a waiting job that no target will run in time; False when it was started or has ended."""
+    waits = Job.state == JobState.QUEUED
+    moved = move(JobState.EXPIRED, Job.id == job_id, waits, failure=NoLiveTarget)
     return connection.execute(moved.read()).first() is not None
 
 

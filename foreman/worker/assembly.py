@@ -27,7 +27,7 @@ from foreman.store import targets
 from foreman.worker import effects, reach
 from foreman.worker.broker import BrokerThread
 from foreman.worker.events import Event, StopAsked, Unclaimed
-from foreman.worker.lane import Lane
+from foreman.worker.lane import Lane, LeaseLane
 from foreman.worker.live import LiveRuns
 from foreman.worker.loop import Loop, Step
 from foreman.worker.renewing import RunLeases, TargetLease
@@ -47,7 +47,15 @@ PERIODIC_STOP_LIMIT_S = 0.5
 
 # What asks the target and the database, by effect: each call returns what it has to report, and may
 # take as long as its own limits say. The other one is periodic: it tells again what was not told.
-Hands = tuple[Mapping[type, Callable[[Any], Event | None]], Callable[[], object]]
+CarryOut = Callable[[Any], Event | None]
+Hands = tuple[Mapping[type, CarryOut], Callable[[], object]]
+_TOLD = (
+    effects.TellLoading,
+    effects.TellResidents,
+    effects.RecordLoad,
+    effects.SaveRoom,
+    effects.TellHealth,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +81,8 @@ class Worker:
         self._reach = reach.Reach(self.runtime.catalog, self._target, self.tell)
         self.runner = Runner(self.runtime, self.live, self.tell, self._reach.lose)
         self._told, self._looks = Lane("told"), Lane("looks")
-        self._loads, self._lists, self._probes = Lane("loads"), Lane("observations"), Lane("probes")
+        self._loads, self._lists = LeaseLane("loads"), LeaseLane("observations")
+        self._probes = LeaseLane("probes")
         self._by_hand, self._flush = parts.hands(self.runtime)
         acquire, release = self._by_hand[effects.Acquire], self._by_hand[effects.Release]
         self._lease = TargetLease(self.runtime, self.tell, acquire, release)
@@ -149,37 +158,31 @@ class Worker:
         yield effects.StopRun, self._stop_run
         yield effects.Acquire, self._on(self._told, self._lease.acquire)
         yield effects.Release, self._on(self._told, self._lease.release)
-        for lane, kinds in self._lanes_of_hands():
+        yield effects.Look, self._on(self._looks, self._by_hand[effects.Look])
+        for told in _TOLD:
+            yield told, self._on(self._told, self._by_hand[told])
+        for lane, kinds in (
+            (self._loads, (effects.LoadModel,)),
+            (self._lists, (effects.Observe,)),
+            (self._probes, (effects.KeepLoaded, effects.Probe)),
+        ):
             for kind in kinds:
-                yield kind, self._on(lane, self._by_hand[kind])
+                yield kind, self._on_leased(lane, self._by_hand[kind])
         yield effects.GiveUp, lambda effect: self._give_up()
         yield effects.Log, _write_log
 
-    def _lanes_of_hands(self) -> Iterator[tuple[Lane, tuple[type, ...]]]:
-        yield self._loads, (effects.LoadModel,)
-        yield self._lists, (effects.Observe,)
-        yield self._probes, (effects.KeepLoaded, effects.Probe)
-        yield self._looks, (effects.Look,)
-        yield (
-            self._told,
-            (
-                effects.TellLoading,
-                effects.TellResidents,
-                effects.RecordLoad,
-                effects.SaveRoom,
-                effects.TellHealth,
-            ),
-        )
-
-    def _on(self, lane: Lane, carry_out: Callable[[Any], Event | None]) -> Callable[[Any], object]:
+    def _on(self, lane: Lane, carry_out: CarryOut) -> Callable[[Any], object]:
         """Carry effects out on a lane, and tell what is reported."""
+        return lambda effect: lane.put(partial(self._report, carry_out, effect))
 
-        def report(effect: Any) -> None:
-            event = carry_out(effect)
-            if event is not None:
-                self.tell(event)
+    def _on_leased(self, lane: LeaseLane, carry_out: CarryOut) -> Callable[[Any], object]:
+        """The same on the lane of the effect's lease."""
+        return lambda effect: lane.put(effect.lease, partial(self._report, carry_out, effect))
 
-        return lambda effect: lane.put(partial(report, effect))
+    def _report(self, carry_out: CarryOut, effect: Any) -> None:
+        event = carry_out(effect)
+        if event is not None:
+            self.tell(event)
 
     def _start_run(self, effect: effects.StartRun) -> None:
         """Hand a message to Celery: its pool's thread runs it, in this one nothing waits."""

@@ -31,7 +31,7 @@ class Reach:
                 self._tell(Reached(now[1]))
             self._told = now
 
-    def lose(self, target: str) -> None:
-        """It accepted no connection: it is away until it is seen again."""
-        self._catalog.lose(target)
+    def lose(self, target: str, trouble: str = "") -> None:
+        """It took no request: it is away until it is seen again."""
+        self._catalog.lose(target, trouble)
         self.look()

@@ -45,14 +45,14 @@ log = logging.getLogger(__name__)
 
 
 class Runner:
-    """Runs jobs in Celery's pool. `lose` is told of a target that accepts no connection."""
+    """Runs jobs in Celery's pool. `lose` gets a target that takes no request, and the reason."""
 
     def __init__(
         self,
         runtime: WorkerRuntime,
         live: LiveRuns,
         tell: Callable[[Event], None],
-        lose: Callable[[str], None],
+        lose: Callable[[str, str], None],
     ) -> None:
         self._runtime = runtime
         self._live = live
@@ -148,7 +148,7 @@ class Runner:
 
     def _fail(self, run: LiveRun, cause: ForemanError) -> None:
         if isinstance(cause, TargetUnreachable):
-            self._lose(run.target)
+            self._lose(run.target, str(cause))
         self._leave_target(run, cause)
         self._ends.fail(run.claim, run.sink, cause)
 

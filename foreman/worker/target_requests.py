@@ -14,6 +14,12 @@ from foreman.worker.events import Listed, Observed, Probed
 
 log = logging.getLogger(__name__)
 
+# A target prolongs a model's stay at once. What takes longer is a load: the model has gone
+# meanwhile, and where there is no room for it, it would hold up everybody behind it.
+KEEP_LIMIT_S = 5.0
+# Requests that piled up behind a slow one are all the same.
+KEEP_EVERY_S = 1.0
+
 
 def keep_alive_of(seconds: float) -> str | int:
     """A `keep_alive` of a request; infinite: for good."""
@@ -25,6 +31,7 @@ class TargetRequests:
 
     def __init__(self, runtime: WorkerRuntime) -> None:
         self._targets = runtime.targets
+        self._kept_at: dict[KeepLoaded, float] = {}  # when the last request for it ended
 
     def observe(self, effect: Observe) -> Observed:
         """Ask the target what it has loaded. It always reports: the worker waits for it."""
@@ -45,11 +52,16 @@ class TargetRequests:
 
     def keep_loaded(self, effect: KeepLoaded) -> None:
         """Have a loaded model stay loaded for longer; an observation shows whether it does."""
+        if time.monotonic() - self._kept_at.get(effect, -KEEP_EVERY_S) >= KEEP_EVERY_S:
+            self._keep(effect)
+            self._kept_at = {effect: time.monotonic()}
+
+    def _keep(self, effect: KeepLoaded) -> None:
         facts = {"target": effect.lease.target, "model": effect.model}
         wish = {"keep_alive": keep_alive_of(effect.keep_alive_s)}
         try:
             client = self._targets[effect.lease.target]
-            status, error = memory.ask(client, effect.model, wish)
+            status, error = memory.ask(client, effect.model, wish, silence_s=KEEP_LIMIT_S)
         except TargetError as failure:
             status, error = failure.status, str(failure)
         if status == 200:

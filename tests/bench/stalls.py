@@ -23,7 +23,8 @@ from foreman.errors import ForemanError
 from foreman.parsing import TargetSpec
 from foreman.runtime import WebRuntime
 from foreman.services.capabilities import Capabilities
-from foreman.services.forward import Forwarding, merged
+from foreman.services.forward import Forwarding
+from foreman.services.merging import MergedLists
 from foreman.turns import Turns
 
 MIB = 1024 * 1024
@@ -54,20 +55,22 @@ def measured(url: str) -> dict[str, float]:
     client = TargetClient(TargetSpec(name="gpu", url=url, slots=1), silence_s=60, connections=4)
     catalog = Catalog({"gpu": client})
     targets = {"gpu": client}
-    runtime = cast(WebRuntime, SimpleNamespace(targets=targets, catalog=catalog, turns=Turns()))
+    parts = {"targets": targets, "catalog": catalog, "turns": Turns()}
+    queues = SimpleNamespace(targets=[])
+    runtime = cast(WebRuntime, SimpleNamespace(queues=queues, **parts))
     stalls = {"the catalog's list": longest_stall_s(catalog.refresh)}
-    reachable = SimpleNamespace(reachable=("gpu",), is_reachable=lambda _: True)
+    reachable = SimpleNamespace(targets=("gpu",), is_reachable=lambda _: True, lose=lambda *_: None)
     runtime.catalog = cast(Catalog, reachable)
 
     def merge() -> None:
         route = find_route("GET", "/v1/models")
         assert isinstance(route, Route)
-        for _ in merged(runtime, route).body:
+        for _ in MergedLists(runtime).merged(route).body:
             pass
 
     def pass_on() -> None:
         asked = TargetRequest("GET", "/api/version")
-        for _ in Forwarding(runtime, "gpu", asked, limit_bytes=16 * MIB).start().body:
+        for _ in Forwarding(runtime, ["gpu"], asked, limit_bytes=16 * MIB).start().body:
             pass
 
     def ask() -> None:

@@ -222,6 +222,37 @@ def test_a_stream_that_the_target_cuts_ends_with_an_error_line(
     wait_for(lambda: _last_job(stack)["error_code"] == "target_cut")
 
 
+@pytest.mark.parametrize(
+    "path", ["/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"]
+)
+def test_a_stream_whose_model_dies_ends_with_an_error_and_its_job_has_failed(
+    stack: Stack, ollama: SimulationProcess, path: str
+) -> None:
+    ollama.fault("error_in_stream", times=1, after_tokens=3)
+    asked = chat(stream=True, max_tokens=9, prompt="hi", input="hi")
+    with stream(stack.url, path, asked) as opened:
+        *_, last = opened.rest().strip().split(b"\n\n")
+
+    name, _, told = last.rpartition(b"data: ")
+    assert name == (b"event: error\n" if path == "/v1/messages" else b"")
+    assert "ended its answer without the last event" in json.loads(told)["error"]["message"]
+    wait_for(lambda: _last_job(stack)["state"] == "failed")
+    assert _last_job(stack)["error_code"] == "answer_incomplete"
+
+
+def test_an_error_line_of_the_targets_own_is_the_last_one_and_the_job_has_failed(
+    stack: Stack, ollama: SimulationProcess
+) -> None:
+    ollama.fault("error_in_stream", times=1, after_tokens=3)
+    with stream(stack.url) as opened:
+        lines = [json.loads(line) for line in opened.rest().splitlines()]
+
+    assert ["error" in line for line in lines] == [False, False, False, True]
+    wait_for(lambda: _last_job(stack)["state"] == "failed")
+    job = _last_job(stack)
+    assert (job["error_code"], job["error_message"]) == ("target_failed", lines[-1]["error"])
+
+
 def test_a_stream_straight_from_a_target_ends_with_an_error_line_as_well(
     stack: Stack, ollama: SimulationProcess
 ) -> None:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -57,6 +58,7 @@ VARIABLES: list[tuple[str, str, Any, str, Any, list[str]]] = [
     ("FOREMAN_MIN_VISIT_SWAPS", "min_visit_swaps", None, "2.5", 2.5, ["-1", "nan", "off", "inf"]),
     ("FOREMAN_LINGER", "linger_s", None, "off", 0.0, ["-1", "nan", "on", "inf"]),
     ("FOREMAN_FIRST_BYTE", "first_byte_s", 300.0, "60", 60.0, ["0", "x"]),
+    ("FOREMAN_ABSENCE_GRACE", "absence_grace_s", 30.0, "60", 60.0, ["0", "-1", "off"]),
     ("FOREMAN_TARGET_SILENCE", "target_silence_s", 330.0, "60", 60.0, ["0", "-inf"]),
     ("FOREMAN_BYPASS_CONCURRENCY", "bypass_concurrency", 4, "9", 9, ["0", "x"]),
     ("FOREMAN_NUM_CTX", "num_ctx", None, "max:8192", 8192,
@@ -94,6 +96,7 @@ VARIABLES: list[tuple[str, str, Any, str, Any, list[str]]] = [
 # Variables with rules of their own, below.
 OTHERS = {
     "DATABASE_URL", "FOREMAN_BROKER_URL", "CLOUDAMQP_URL", "REDIS_URL", "FOREMAN_TARGETS",
+    "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE",
 }  # fmt: skip
 
 bad_values = [(row[0], value) for row in VARIABLES for value in row[5]]
@@ -231,6 +234,26 @@ def test_targets_have_names_urls_and_slots() -> None:
     )
 
 
+def test_a_target_may_be_behind_a_proxy_with_a_path_and_credentials() -> None:
+    settings = read(FOREMAN_TARGETS="a=https://me:a%2Fb%3Ac%C3%A9@gpu:8443/x/ollama/?slots=2")
+
+    (target,) = settings.targets
+    assert (target.url, target.slots) == ("https://gpu:8443/x/ollama", 2)
+    assert target.authorization == "Basic bWU6YS9iOmPDqQ=="
+    assert "bWU6" not in repr(settings)
+
+
+def test_the_file_of_cas_is_that_of_requests_or_of_openssl(tmp_path: Path) -> None:
+    file = tmp_path / "ca.pem"
+    file.touch()
+
+    assert read().ca_file is None
+    assert read(SSL_CERT_FILE=str(file)).ca_file == str(file)
+    assert read(SSL_CERT_FILE="/x", REQUESTS_CA_BUNDLE=str(file)).ca_file == str(file)
+    with pytest.raises(SettingsError, match=r"^REQUESTS_CA_BUNDLE is wrong: there is no file"):
+        read(REQUESTS_CA_BUNDLE=f"{file}.missing")
+
+
 @pytest.mark.parametrize(
     ("options", "residents", "memory_bytes"),
     [
@@ -280,10 +303,10 @@ def test_a_variable_that_was_replaced_stops_the_start_and_names_its_successor() 
     "targets",
     [
         ",", "http://gpu:11434", "=http://gpu:11434", "a b=http://gpu", "a/b=http://gpu",
-        "a=gpu:11434", "a=ftp://gpu", "a=http://", "a=http://:11434", "a=http://gpu/path",
+        "a=gpu:11434", "a=ftp://gpu", "a=http://", "a=http://:11434", "a=http://gpu/a b",
         "a=http://gpu:port", "a=http://gpu:70000", "a=http://gpu?slots=0", "a=http://gpu?slots=x",
         "a=http://gpu?slots=", "a=http://gpu?places=4", "a=http://gpu?slots=4&x=1", "a=http://[::1",
-        "a=http://user:password@gpu", "a=http://user@gpu",
+        "a=http://user:pass/word@gpu", "a=http://user:12/x@gpu", "a=http://gpu/p#f@x",
         "a=http://one,a=http://two", "a=http://one,b", "n" * 65 + "=http://gpu",
     ],
 )  # fmt: skip
@@ -329,7 +352,12 @@ def test_an_error_tells_no_password(variable: str, value: str) -> None:
         ("FOREMAN_BROKER_URL", "rediss://:hunter2#x@b:1/0"),
         ("FOREMAN_BROKER_URL", "amqp://u:hunter2@b:hunter2/"),
         ("FOREMAN_BROKER_URL", "amqp://u:hunter2@a;amqp://u:hunter2@b"),
-        ("FOREMAN_TARGETS", "a=http://u:hunter2@gpu"),
+        ("FOREMAN_TARGETS", "a=http://u:hunter2@gpu:x"),
+        ("FOREMAN_TARGETS", "a=http://u:hunter2@gpu?x=1"),
+        ("FOREMAN_TARGETS", "a=http://u:1?hunter2=x@gpu"),
+        ("FOREMAN_TARGETS", "a=http://u:1,hunter2=x@gpu"),
+        ("FOREMAN_TARGETS", "a=http://u:hunter2\u2100@gpu"),
+        ("FOREMAN_BROKER_URL", "redis://u:hunter2\u2100@b:1/0"),
         ("FOREMAN_TARGETS", "a=http://u:hunter2/x@gpu"),
         ("FOREMAN_WEBHOOK_URL", "https://u:hunter2@a.example/"),
         ("FOREMAN_WEBHOOK_URL", "https://a.example:hunter2/"),

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 FILE_LIMIT, FUNCTION_LIMIT = 300, 50
 
 LOWEST = {"errors", "refusals", "connection_settings", "config", "parsing", "logs", "ids", "core"}
-LOWEST |= {"turns", "scheduling"}
+LOWEST |= {"turns", "scheduling", "sizes"}
 BELOW_RUNTIME = LOWEST | {"store", "adapters"}
 BELOW_SERVICES = BELOW_RUNTIME | {"periodic", "runtime"}
 BELOW_API = BELOW_SERVICES | {"services"}
@@ -26,9 +26,10 @@ BELOW_API = BELOW_SERVICES | {"services"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "refusals": {"errors"},
-    "parsing": {"errors", "core"},
-    "connection_settings": {"parsing"},
-    "config": {"errors", "parsing", "connection_settings", "core"},
+    "sizes": set(),
+    "parsing": {"errors", "core", "sizes"},
+    "connection_settings": {"parsing", "sizes"},
+    "config": {"errors", "parsing", "sizes", "connection_settings", "core"},
     "logs": set(),
     "ids": set(),
     "turns": {"errors", "core"},

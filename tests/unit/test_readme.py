@@ -19,7 +19,7 @@ LINK = re.compile(r"\]\(([^)#]+)(?:#[^)]*)?\)")
 # Not settings of foreman's processes: Ollama's, Flower's, what only `bin/run` or the CLI reads.
 FOREIGN = {
     "OLLAMA_HOST", "OLLAMA_NUM_PARALLEL", "OLLAMA_CONTEXT_LENGTH", "OLLAMA_KEEP_ALIVE",
-    "OLLAMA_MAX_LOADED_MODELS", "FLOWER_PORT", "FLOWER_BASIC_AUTH", "SSL_CERT_FILE",
+    "OLLAMA_MAX_LOADED_MODELS", "FLOWER_PORT", "FLOWER_BASIC_AUTH",
     "FOREMAN_DATA_DIR", "FOREMAN_URL",
 }  # fmt: skip
 

@@ -14,7 +14,7 @@ from foreman.core.gather.kept import Allowance, too_large
 from foreman.core.gather.lines import Cutter, Piece
 from foreman.core.gather.usage import Usage
 from foreman.core.go_json import Fields, fields, read, text, write
-from foreman.errors import AnswerUnreadable, TargetCut, TargetFailed
+from foreman.errors import AnswerIncomplete, AnswerUnreadable, TargetCut, TargetFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Gathering(ABC):
         return ErrorInStream(str(error)) if error else None
 
     def cut(self) -> TargetCut:
-        return TargetCut("the target's answer ended before its end")
+        return AnswerIncomplete()
 
     def _finished(self) -> Fields:
         self._take_rest()

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from foreman.errors import SettingsError
-from foreman.parsing import size_bytes
 from foreman.scheduling.values import VisitRules
 from foreman.simulation.drain.arrivals import SHAPES, Load
 from foreman.simulation.drain.policies import POLICIES
+from foreman.sizes import size_bytes
 
 RECORDED = "postgres"
 AGENTS = "agents"

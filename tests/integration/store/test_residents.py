@@ -28,7 +28,7 @@ def do(
         return verb(connection, *args, **kwargs)
 
 
-def spec(name: str = "gpu", *, host: str = "gpu", **room: int) -> TargetSpec:
+def spec(name: str = "gpu", *, host: str = "gpu", **room: Any) -> TargetSpec:
     return TargetSpec(name=name, url=f"http://{host}:11434", slots=1, **room)
 
 

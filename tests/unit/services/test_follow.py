@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 
+from foreman.adapters.catalog import Catalog
 from foreman.adapters.inbox import Mailbox
 from foreman.core.frames import Frame, FrameKind, Head, encode_head
 from foreman.core.states import JobState
@@ -34,6 +35,7 @@ def waiting(mailbox: Mailbox) -> tuple[WebRuntime, Ticket]:
     runtime: Any = SimpleNamespace(
         settings=SimpleNamespace(**SETTINGS),
         database=NoDatabase(),
+        catalog=Catalog({}),
         inbox=SimpleNamespace(forget=ignore),
         answering=SimpleNamespace(put=ignore),
     )
@@ -43,6 +45,8 @@ def waiting(mailbox: Mailbox) -> tuple[WebRuntime, Ticket]:
         mailbox=mailbox,
         streams=False,
         change=None,
+        model="m:latest",
+        pinned_target=None,
         request=SimpleNamespace(route=route),
     )
     return cast(WebRuntime, runtime), cast(Ticket, ticket)

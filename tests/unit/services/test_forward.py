@@ -22,7 +22,7 @@ ASKED = TargetRequest("GET", "/api/tags")
 def forwarding(url: str) -> Forwarding:
     client = TargetClient(TargetSpec(name="gpu", url=url, slots=1), silence_s=60, connections=1)
     runtime = cast(WebRuntime, SimpleNamespace(targets={"gpu": client}))
-    return Forwarding(runtime, "gpu", ASKED, limit_bytes=1000)
+    return Forwarding(runtime, ["gpu"], ASKED, limit_bytes=1000)
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Generator
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -39,7 +39,7 @@ def target(name: str, *loaded: str | ResidentState, **changes: object) -> Target
     return replace(state, **changes)  # type: ignore[arg-type]  # mypy does not know the fields' names
 
 
-def spec(name: str, **options: int) -> TargetSpec:
+def spec(name: str, **options: Any) -> TargetSpec:
     return TargetSpec(name=name, url=f"http://{name}", slots=1, **options)
 
 

@@ -4,7 +4,7 @@ import queue
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
@@ -59,6 +59,9 @@ HANDS = {
 }  # fmt: skip
 
 
+AT_TARGET = {effects.LoadModel, effects.Observe, effects.KeepLoaded, effects.Probe}
+
+
 class Ground:
     """Does all of it once, when it is told to stop."""
 
@@ -81,6 +84,29 @@ class Ground:
         return NotLeased() if isinstance(effect, effects.Acquire) else None
 
 
+class HangingGround(Ground):
+    """What is to be done at the target of the first lease hangs; then another lease begins."""
+
+    NEXT = Lease("gpu", 2)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.goes_on = threading.Event()
+        self.done_for_next: queue.Queue[type] = queue.Queue()
+
+    def step(self, state: State, event: Event, now: float) -> tuple[State, Iterable[Effect]]:
+        state, wanted = super().step(state, event, now)
+        at_target: list[Any] = [each for each in wanted if type(each) in AT_TARGET]
+        return state, [*at_target, *(replace(each, lease=self.NEXT) for each in at_target)]
+
+    def carry_out(self, effect: Effect) -> Event | None:
+        if getattr(effect, "lease", None) == LEASE:
+            self.goes_on.wait(30)
+        else:
+            self.done_for_next.put(type(effect))
+        return None
+
+
 @pytest.fixture
 def ground() -> Ground:
     return Ground()
@@ -88,6 +114,12 @@ def ground() -> Ground:
 
 @pytest.fixture
 def worker(ground: Ground) -> Iterator[Worker]:
+    made = worker_on(ground)
+    yield made
+    made.close()
+
+
+def worker_on(ground: Ground) -> Worker:
     settings = from_env(
         {
             "DATABASE_URL": f"postgres://nobody@127.0.0.1:{free_port()}/none",
@@ -96,9 +128,7 @@ def worker(ground: Ground) -> Iterator[Worker]:
         }
     )
     parts = Parts(ground.step, VisitRules(), ground.hands)
-    made = Worker(settings, "host", parts, lambda: ground.given_up.append(True))
-    yield made
-    made.close()
+    return Worker(settings, "host", parts, lambda: ground.given_up.append(True))
 
 
 def test_every_effect_is_carried_out_by_somebody(
@@ -124,3 +154,15 @@ def test_its_settings_are_in_its_state(worker: Worker) -> None:
 
     assert (setup.slots, setup.lease_s) == ({"gpu": 3}, worker.runtime.settings.lease_s)
     assert worker.state.lease is None
+
+
+def test_what_hangs_at_a_lost_target_holds_up_nothing_at_the_next_one() -> None:
+    ground = HangingGround()
+    worker = worker_on(ground)
+    worker.use(lambda message: None)
+
+    worker.tell(StopAsked())
+
+    assert {ground.done_for_next.get(timeout=10) for _ in AT_TARGET} == AT_TARGET
+    ground.goes_on.set()
+    worker.close()

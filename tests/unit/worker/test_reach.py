@@ -12,7 +12,7 @@ def test_each_change_is_told_once_and_of_the_leased_target_alone() -> None:
     told: list[Event] = []
     leased: list[str | None] = [None]
     catalog: Any = SimpleNamespace(
-        is_reachable=reachable.__getitem__, lose=lambda target: reachable.update({target: False})
+        is_reachable=reachable.__getitem__, lose=lambda target, _: reachable.update({target: False})
     )
     reach = Reach(catalog, lambda: leased[-1], told.append)
 

@@ -94,7 +94,10 @@ class Ground:
         self.live = LiveRuns()
         self.settings = settings
         self.runner = Runner(
-            cast(WorkerRuntime, runtime), self.live, self.told.put, self.lost.append
+            cast(WorkerRuntime, runtime),
+            self.live,
+            self.told.put,
+            lambda target, trouble: self.lost.append(target),
         )
         monkeypatch.setattr(runs, "claim_job", self._claim_job)
         monkeypatch.setattr(runs, "finish_run", self._finish)

@@ -8,6 +8,7 @@ import pytest
 from foreman.adapters import memory
 from foreman.runtime import WorkerRuntime
 from foreman.simulation.process import SimulationProcess
+from foreman.worker import target_requests
 from foreman.worker.effects import KeepLoaded, Observe, Probe
 from foreman.worker.target_requests import TargetRequests
 from tests.fakes.scripted_target import Reply, ScriptedTarget
@@ -72,6 +73,23 @@ def test_a_model_that_is_not_there_is_not_kept_and_nothing_fails(requests: Targe
     requests.keep_loaded(KeepLoaded(LEASE, "gone:latest", 900.0))
 
     assert requests.observe(Observe(LEASE)).listed == {}
+
+
+def test_a_stay_that_turns_out_to_be_a_load_is_given_up_and_holds_up_nobody(
+    requests: TargetRequests,
+    runtime: WorkerRuntime,
+    simulation: SimulationProcess,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(target_requests, "KEEP_LIMIT_S", 0.3)
+    simulation.fault("wedge", path="/api/generate", times=1)
+    began_at = time.monotonic()
+
+    for _ in range(50):  # so many may have piled up behind it
+        requests.keep_loaded(KeepLoaded(LEASE, A, 900.0))
+
+    assert time.monotonic() - began_at < 10
+    assert memory.loaded_models(runtime.targets["gpu"]) == {}
 
 
 def test_a_target_that_works_gives_a_token(requests: TargetRequests) -> None:

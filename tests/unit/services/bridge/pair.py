@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import pytest
 
+from foreman.adapters.catalog import Catalog
 from foreman.adapters.channel import Outgoing
 from foreman.adapters.inbox import Mailbox
 from foreman.adapters.target import TargetClient
@@ -120,7 +121,7 @@ class Pair:
         )
         monkeypatch.setattr(runs, "claim_job", lambda *_, **__: claimed)
         runtime = cast(WorkerRuntime, self._worker_runtime(mailbox))
-        runner = Runner(runtime, LiveRuns(), tell=lambda event: None, lose=lambda target: None)
+        runner = Runner(runtime, LiveRuns(), tell=lambda event: None, lose=lambda *_: None)
         begun = follower.start() if waits else None
         runner.expect(1, str(JOB_ID), target="gpu", is_ready=True)
         runner.run(1)
@@ -169,6 +170,7 @@ def web_runtime() -> Any:
             stream_buffer_bytes=BUFFER_BYTES,
         ),
         database=NoDatabase(),
+        catalog=Catalog({}),
         inbox=SimpleNamespace(forget=ignore),
         answering=SimpleNamespace(put=ignore),
     )
@@ -181,6 +183,8 @@ def ticket(mailbox: Mailbox, dialect: Dialect, streams: bool) -> Ticket:
         mailbox=mailbox,
         streams=streams,
         change="",
+        model="m:latest",
+        pinned_target=None,
         request=SimpleNamespace(route=route),
     )
     return cast(Ticket, opened)
