@@ -10,14 +10,14 @@ from functools import partial
 from uuid import UUID
 
 import pytest
-from kombu import Connection
+from kombu import Connection, Producer
 
 from foreman.adapters import broker
 from foreman.adapters.channel import Flow, Outgoing, Senders, reply_queue
 from foreman.adapters.inbox import Inbox, Mailbox, Note
 from foreman.adapters.publisher import Publisher
 from foreman.config import Settings, from_env
-from foreman.core.frames import Frame, FrameKind
+from foreman.core.frames import Frame, FrameKind, decode, encode
 from foreman.core.queues import Wakeup
 from foreman.embedded.probe import free_port
 from foreman.errors import ChannelLost, ReaderTooSlow
@@ -102,6 +102,39 @@ def test_frames_arrive_whole_numbered_and_in_order(channel: Channel) -> None:
     assert frames[0].payload == b"head"
     assert b"".join(frame.payload for frame in frames[1:]) == b"".join(pieces)
     assert len(frames) < len(pieces), "what gathers while one message is sent goes as one frame"
+
+
+def test_on_redis_frames_travel_as_they_are(channel: Channel, settings: Settings) -> None:
+    if not settings.is_redis:
+        pytest.skip("RabbitMQ has no envelope around bytes")
+    with broker.connect(settings) as connection:
+        client = connection.channel().client  # type: ignore[attr-defined]  # of Redis only
+        with client.pubsub() as listening:
+            listening.psubscribe(f"*{channel.web_id}*")
+            assert listening.get_message(timeout=10)["type"] == "psubscribe"
+            job_id = new_id()
+            channel.senders.open(channel.web_id, job_id, fence=7).send(FrameKind.END)
+
+            published = listening.get_message(timeout=10)["data"]
+
+    assert [*decode(published)] == [Frame(job_id, 7, 0, FrameKind.END, b"")]
+
+
+def test_frames_of_an_earlier_version_are_read(channel: Channel, settings: Settings) -> None:
+    job_id = new_id()
+    mailbox = channel.inbox.open(job_id)
+    sent = Frame(job_id, 7, 0, FrameKind.END, b"")
+    url = broker.url(settings)
+    with Connection(url) as connection:  # kombu's own transport
+        exchange = reply_queue(channel.web_id, is_redis=settings.is_redis).exchange
+        Producer(connection.channel(), exchange).publish(
+            encode([sent]),
+            routing_key=str(channel.web_id),
+            content_type="application/octet-stream",
+            content_encoding="binary",
+        )
+
+    assert mailbox.take(10) == sent
 
 
 def test_jobs_that_share_the_channel_do_not_see_each_others_frames(channel: Channel) -> None:
