@@ -26,8 +26,6 @@ NO_QUEUE = "foreman.undecodable"
 
 
 _REPLIES_TOPIC = f".{REPLIES}/".encode()
-# An earlier version's message has one; frames begin with a job's id, and that with its time.
-_ENVELOPE = b"{"
 _REPLIES_ADDRESS = {"exchange": REPLIES, "routing_key": ""}
 
 
@@ -89,7 +87,7 @@ class Channel(redis.Channel):
         payload = super()._handle_message(client, response)  # type: ignore[misc]  # see above
         topic, data = bytes(payload["channel"] or b""), payload["data"]
         is_message = payload["type"] in (b"message", b"pmessage")
-        if not is_message or _REPLIES_TOPIC not in topic or data.startswith(_ENVELOPE):
+        if not is_message or _REPLIES_TOPIC not in topic:
             return payload
         queue = self._fanout_to_queue[REPLIES]  # type: ignore[attr-defined]  # see above
         self.connection._deliver(_enveloped(data), queue)

@@ -10,14 +10,14 @@ from functools import partial
 from uuid import UUID
 
 import pytest
-from kombu import Connection, Producer
+from kombu import Connection
 
 from foreman.adapters import broker
 from foreman.adapters.channel import Flow, Outgoing, Senders, reply_queue
 from foreman.adapters.inbox import Inbox, Mailbox, Note
 from foreman.adapters.publisher import Publisher
 from foreman.config import Settings, from_env
-from foreman.core.frames import Frame, FrameKind, decode, encode
+from foreman.core.frames import Frame, FrameKind, decode
 from foreman.core.queues import Wakeup
 from foreman.embedded.probe import free_port
 from foreman.errors import ChannelLost, ReaderTooSlow
@@ -118,23 +118,6 @@ def test_on_redis_frames_travel_as_they_are(channel: Channel, settings: Settings
             published = listening.get_message(timeout=10)["data"]
 
     assert [*decode(published)] == [Frame(job_id, 7, 0, FrameKind.END, b"")]
-
-
-def test_frames_of_an_earlier_version_are_read(channel: Channel, settings: Settings) -> None:
-    job_id = new_id()
-    mailbox = channel.inbox.open(job_id)
-    sent = Frame(job_id, 7, 0, FrameKind.END, b"")
-    url = broker.url(settings)
-    with Connection(url) as connection:  # kombu's own transport
-        exchange = reply_queue(channel.web_id, is_redis=settings.is_redis).exchange
-        Producer(connection.channel(), exchange).publish(
-            encode([sent]),
-            routing_key=str(channel.web_id),
-            content_type="application/octet-stream",
-            content_encoding="binary",
-        )
-
-    assert mailbox.take(10) == sent
 
 
 def test_jobs_that_share_the_channel_do_not_see_each_others_frames(channel: Channel) -> None:
