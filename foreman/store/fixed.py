@@ -18,7 +18,7 @@ from foreman.store.db import driver_of
 class FixedStatement:
     """A statement whose parameters are named when it is built and given when it is run."""
 
-    def __init__(self, statement: Select[Any] | Insert) -> None:
+    def __init__(self, statement: Select[*tuple[Any, ...]] | Insert) -> None:
         compiled = statement.compile(
             dialect=PGDialect_psycopg(),  # type: ignore[no-untyped-call]  # SQLAlchemy's own gap
             compile_kwargs={"render_postcompile": True},
