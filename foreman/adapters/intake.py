@@ -46,7 +46,7 @@ class Intake:
         self._keeping: Any = None
         self._consumers: list[Consumer] = []
         self._got: Got | None = None
-        self._is_taken = False
+        self._is_listening = False  # a BRPOP may be under way
         self._may_bring_more = False
         self._beat_at = 0.0
 
@@ -62,7 +62,7 @@ class Intake:
 
     def park(self, names: Collection[str]) -> None:
         """Consume from these queues until `release`."""
-        self._got, self._is_taken = None, False
+        self._got, self._is_listening = None, True
         self._declare(self._parking, names)
         try:
             self._consume(names)
@@ -72,24 +72,24 @@ class Intake:
             self._consume(names)
 
     def drain(self) -> Got | None:
-        """The first message of the parked consumers, after PIECE_S at most."""
+        """The next message of the parked consumers, after PIECE_S at most."""
         if self._got is None:
             self._drain_events(PIECE_S)
-        self._is_taken |= self._got is not None
-        return self._got
+        got, self._got = self._got, None
+        self._is_listening = got is None
+        return got
 
     def release(self) -> Got | None:
-        """Let the consumers go; returns a message that `drain` has not returned.
+        """Cancel the consumers; returns a message that `drain` has not returned.
 
-        What else reaches them yet goes back. After a message the caller hands it on first: to
-        cancel dozens of consumers takes milliseconds.
+        What else reaches them yet goes back.
         """
         consumers, self._consumers = self._consumers, []
         for consumer in consumers:
             consumer.cancel()
-        got, self._got = self._got, None
-        self._may_bring_more = bool(consumers) and got is None
-        return None if self._is_taken else got
+        late, self._got = self._got, None
+        self._may_bring_more |= bool(consumers) and late is None and self._is_listening
+        return late
 
     def settle(self) -> None:
         """Return to their queues the messages that cancelled consumers may still receive."""

@@ -44,9 +44,9 @@ def count_ahead(demands: Iterable[Demand], residents: Collection[str]) -> dict[s
     sorting is cheaper than comparing each with each.
     """
     since = {
-        each.queue: each.unserved_since()
+        each.queue: at
         for each in demands
-        if each.queue not in residents and each.head_at() < NEVER
+        if each.queue not in residents and (at := each.unserved_since()) < NEVER
     }
     ordered = sorted(since.values())
     return {queue: bisect_right(ordered, at) - 1 for queue, at in since.items()}

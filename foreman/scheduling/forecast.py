@@ -95,9 +95,12 @@ def foresee(
         _serve(place, backlog, backlog.jobs + at_work, slots)
         held.append(place)
     held += [_Place(0.0, 0.0) for _ in range(max(places, 1) - len(held))]
-    in_line = [(each, each.demand.due_at(rules) - now) for each in waiting]
-    in_line.sort(key=lambda each: (each[1] > 0, each[0].demand.unserved_since()))
-    _visit(rules, deque(in_line), held, stays, slots, visit_swaps)
+    in_line = sorted(
+        ((due_s := each.demand.due_at(rules) - now) > 0, each.demand.unserved_since(), n, due_s)
+        for n, each in enumerate(waiting)
+    )
+    line = deque((waiting[n], due_s) for _, _, n, due_s in in_line)
+    _visit(rules, line, held, stays, slots, visit_swaps)
     return stays
 
 
@@ -110,32 +113,40 @@ def _visit(
     visit_swaps: float,
 ) -> None:
     left = VISITS_AHEAD * len(waiting)
-    may_linger = len(held) > 1 and rules.linger_s != 0
+    has_several = len(held) > 1
+    may_linger = has_several and rules.linger_s != 0
     while waiting and left:
         left -= 1
         backlog, due_s = waiting.popleft()
-        demand, run_s = backlog.demand, backlog.run_s
-        place = min(held, key=_free_s) if len(held) > 1 else held[0]
+        demand, waits, run_s, arrives_per_s = backlog
+        load_s = demand.load_s
+        place = min(held, key=_free_s) if has_several else held[0]
         # Next to others a resident may linger for two loads; one is about the mean.
         loads = 2 if may_linger and place.free_s > 0 else 1
-        starts_s = place.free_s + loads * demand.load_s
+        starts_s = place.free_s + loads * load_s
         # Those that come until then are served, too.
-        known = jobs = backlog.jobs + backlog.arrives_per_s * starts_s
+        known = jobs = waits + arrives_per_s * starts_s
         if waiting:
             # The next in line is overdue at some time, and cuts this visit once it has dwelt.
-            lasts_s = max(waiting[0][1] - starts_s, visit_swaps * demand.load_s)
+            lasts_s, dwell_s = waiting[0][1] - starts_s, visit_swaps * load_s
+            if lasts_s < dwell_s:
+                lasts_s = dwell_s
             if lasts_s < jobs * run_s / slots:
                 jobs = min(max(1, math.ceil(lasts_s / run_s)) * slots, known)
-        stays.setdefault(demand.queue, []).append(ExpectedStay(starts_s, place.variance, jobs))
+        stay = ExpectedStay(starts_s, place.variance, jobs)
+        if (own := stays.get(demand.queue)) is None:
+            stays[demand.queue] = [stay]
+        else:
+            own.append(stay)
         place.free_s = starts_s
         _serve(place, backlog, jobs, slots)
-        if jobs < backlog.jobs:
-            rest = math.ceil(backlog.jobs - jobs)
-            waiting.append((WaitingWork(demand, rest, run_s, backlog.arrives_per_s), due_s))
+        if jobs < waits:
+            rest = math.ceil(waits - jobs)
+            waiting.append((WaitingWork(demand, rest, run_s, arrives_per_s), due_s))
 
 
 def soonest_eta(
-    places: Iterable[tuple[int, Sequence[ExpectedStay]]], *, position: int, run_s: float
+    places: Iterable[tuple[int, Sequence[ExpectedStay]]], *, position: float, run_s: float
 ) -> Eta:
     """When the job at `position` (from 0) of a residency starts.
 
@@ -146,16 +157,16 @@ def soonest_eta(
     for slots, stays in places:
         if stays[0].starts_s >= soonest_s:
             break
-        before = float(position)
-        for stay in stays:
-            if before < stay.jobs:
+        before = position
+        for stay_s, stay_variance, jobs in stays:
+            if before < jobs:
                 rounds = before // slots
-                starts_s = stay.starts_s + rounds * run_s
+                starts_s = stay_s + rounds * run_s
                 if starts_s < soonest_s:
                     soonest_s = starts_s
-                    variance = stay.variance + rounds * run_s * run_s / slots
+                    variance = stay_variance + rounds * run_s * run_s / slots
                 break
-            before -= stay.jobs
+            before -= jobs
     if soonest_s == math.inf:
         return NOT_FORESEEN
     deviation_s = math.hypot(math.sqrt(variance), UNFORESEEN * soonest_s)
@@ -164,8 +175,10 @@ def soonest_eta(
 
 def _serve(place: _Place, backlog: WaitingWork, jobs: float, slots: int) -> None:
     """Let these jobs run there, and those that come meanwhile: a busy period."""
-    run_s = backlog.run_s
-    growth = min(MOST_GROWTH, backlog.arrives_per_s * run_s / slots)
+    _, _, run_s, arrives_per_s = backlog
+    growth = arrives_per_s * run_s / slots
+    if growth > MOST_GROWTH:
+        growth = MOST_GROWTH
     rounds = jobs / slots
     place.free_s += rounds * run_s / (1 - growth)
     place.variance += rounds * run_s * run_s * (1 + growth) / (1 - growth) ** 3 / slots

@@ -49,17 +49,15 @@ class Demand(NamedTuple):
 
     def head_at(self) -> float:
         """When its oldest job came."""
-        if self.interactive_at is None:
-            return NEVER if self.batch_at is None else self.batch_at
-        return (
-            self.interactive_at
-            if self.batch_at is None
-            else min(self.interactive_at, self.batch_at)
-        )
+        interactive_at, batch_at = self.interactive_at, self.batch_at
+        if interactive_at is None:
+            return NEVER if batch_at is None else batch_at
+        return interactive_at if batch_at is None or interactive_at < batch_at else batch_at
 
     def unserved_since(self) -> float:
         """Since when it has had work and no visit on this target."""
-        return max(self.head_at(), self.left_at)
+        head_at = self.head_at()
+        return head_at if head_at > self.left_at else self.left_at
 
     def due_at(self, rules: VisitRules) -> float:
         """When one of its jobs will have waited as long as its class allows."""

@@ -158,7 +158,7 @@ def _report(
     states: Sequence[tuple[str, bool]],
 ) -> QueueReport:
     queue, times = line.queue, facts.runs.get(line.queue)
-    counts = dict.fromkeys(JobClass, 0)
+    counts = {JobClass.INTERACTIVE: 0, JobClass.BATCH: 0}
     oldest: dict[JobClass, float] = {}
     for each in line.rows:
         counts[each.job_class] += each.count

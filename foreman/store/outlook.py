@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import Connection, Double, extract, func, select
+from sqlalchemy import Connection, Double, Interval, Select, bindparam, extract, func, select
 
 from foreman.core.outlook import Cost
 from foreman.core.waiting import Waiting
+from foreman.store.fixed import FixedStatement
 from foreman.store.models import KeptModel, ResidencyCost, Resident, Target
 from foreman.store.upkeep import waiting_queues
 
@@ -22,24 +24,40 @@ class Outlook:
     used: frozenset[str]  # models that were embedded with here a short while ago
 
 
-def read_outlook(connection: Connection, target: str, *, keep_embeddings_s: float) -> Outlook:
-    """What the target `target` may do next, as the database knows it now."""
+def _costs() -> Select[Any]:
     idle = extract("epoch", func.now() - ResidencyCost.served_until).cast(Double)
-    costs = select(ResidencyCost.queue, ResidencyCost.swap_s, idle).where(
-        ResidencyCost.target == target
-    )
-    others = (
+    columns = (ResidencyCost.queue, ResidencyCost.swap_s, idle)
+    return select(*columns).where(ResidencyCost.target == bindparam("of_target"))
+
+
+def _others() -> Select[str, bool]:
+    is_live = Target.lease_until > func.now()
+    return (
         select(Resident.queue, Resident.is_loading)
         .join(Target, Target.name == Resident.target)
-        .where(Target.name != target, Target.lease_until > func.now(), Target.sick_since.is_(None))
+        .where(Target.name != bindparam("of_target"), is_live, Target.sick_since.is_(None))
     )
-    recent = KeptModel.used_at > func.now() - timedelta(seconds=keep_embeddings_s)
-    used = select(KeptModel.model).where(KeptModel.target == target, recent)
-    there = connection.execute(others).all()
+
+
+def _used() -> Select[Any]:
+    recent = KeptModel.used_at > func.now() - bindparam("kept_for", type_=Interval())
+    return select(KeptModel.model).where(KeptModel.target == bindparam("of_target"), recent)
+
+
+# Four times a second in each worker: to build them anew took longer than to run them.
+_COSTS, _OTHERS, _USED = (FixedStatement(each()) for each in (_costs, _others, _used))
+
+
+def read_outlook(connection: Connection, target: str, *, keep_embeddings_s: float) -> Outlook:
+    """What the target `target` may do next, as the database knows it now."""
+    named = {"of_target": target}
+    there = _OTHERS.run(connection, named)
+    costs = _COSTS.run(connection, named)
+    used = _USED.run(connection, named | {"kept_for": timedelta(seconds=keep_embeddings_s)})
     return Outlook(
         waiting_queues(connection),
-        {queue: Cost(swap_s, idle_s) for queue, swap_s, idle_s in connection.execute(costs)},
+        {queue: Cost(swap_s, idle_s) for queue, swap_s, idle_s in costs},
         frozenset(row.queue for row in there if not row.is_loading),
         frozenset(row.queue for row in there if row.is_loading),
-        frozenset(connection.scalars(used)),
+        frozenset(model for (model,) in used),
     )

@@ -135,9 +135,10 @@ def claim_job(
         "lease": timedelta(seconds=lease_s),
         "web_silence": timedelta(seconds=web_silence_s),
     }
-    row = _CLAIM.run(connection, values).one_or_none()
-    if row is None:
+    rows = _CLAIM.run(connection, values)
+    if not rows:
         return None
+    row = rows[0]
     return Claim(
         job_id=row.id,
         fence=row.fence,
@@ -214,7 +215,7 @@ def finish_run(
         "why": failure.code if failure else None,
     }
     values |= columns.error_values(failure) | columns.usage_values(usage or Usage())
-    return _FINISH[to].run(connection, values).first() is not None
+    return bool(_FINISH[to].run(connection, values))
 
 
 def give_back(

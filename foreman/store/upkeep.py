@@ -10,6 +10,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Double,
+    Select,
     and_,
     exists,
     extract,
@@ -39,6 +40,7 @@ from foreman.store.conditions import (
     web_is_alive,
     worker_is_alive,
 )
+from foreman.store.fixed import FixedStatement
 from foreman.store.models import Job
 from foreman.store.moves import move
 
@@ -55,14 +57,19 @@ def is_ready() -> ColumnElement[bool]:
     return and_(Job.state == JobState.QUEUED, has_paused())
 
 
-def waiting_queues(connection: Connection) -> list[Waiting]:
-    """Every Celery queue that has work, by its rows."""
+def _waiting_queues() -> Select[Any]:
     kind = (Job.queue, Job.job_class, Job.pinned_target)
     waited = extract("epoch", func.now() - func.min(Job.queued_at)).cast(Double)
-    statement = (
-        select(*kind, func.min(Job.model), waited, func.count()).where(is_ready()).group_by(*kind)
-    )
-    return [Waiting(row[0], JobClass(row[1]), *row[2:]) for row in connection.execute(statement)]
+    columns = (*kind, func.min(Job.model).label("model"), waited.label("waited_s"), func.count())
+    return select(*columns).where(is_ready()).group_by(*kind)
+
+
+_WAITING = FixedStatement(_waiting_queues())
+
+
+def waiting_queues(connection: Connection) -> list[Waiting]:
+    """Every Celery queue that has work, by its rows."""
+    return [Waiting(row[0], JobClass(row[1]), *row[2:]) for row in _WAITING.run(connection, {})]
 
 
 def has_waiting(connection: Connection, queue: str) -> bool:

@@ -9,6 +9,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 import kombu
 from kombu import Connection
@@ -24,6 +25,8 @@ from foreman.worker.task_message import job_id_of
 log = logging.getLogger(__name__)
 
 RETRY_S, RETRY_LIMIT_S = 0.5, 5.0
+# How long parked consumers are kept for the order that follows a message.
+KEPT_S = 0.25
 # Of a message that is not kept, in the log.
 SHOWN_CHARACTERS = 500
 
@@ -103,34 +106,41 @@ class BrokerThread:
 
     def _serve(self, intake: Intake) -> None:
         """Obey until the order to stop."""
-        while self._read_orders(intake, 0.0 if self._pull or self._parked else BEAT_S):
-            pull = self._pull
-            if self._parked and pull is not self._parked:
-                self._release(intake, pull)
-            match pull.wish if pull else None:
+        while self._read_orders(intake):
+            match self._pull.wish if self._pull else None:
                 case Ask():
                     self._ask(intake)
                 case Park():
                     self._listen(intake)
                 case Idle():
                     self._pull = None
-            intake.keep_alive()
+            if not self._has_kept:
+                intake.keep_alive()
             if self._is_dropped.is_set():
                 raise ConnectionResetError("the connection was to be made anew")
 
-    def _read_orders(self, intake: Intake, wait_s: float) -> bool:
-        """Carry out all orders that are there, after `wait_s` at most; False: stop."""
-        try:
-            order = self._orders.get(timeout=wait_s)
-            while order is not None:
-                if isinstance(order, Pull):
-                    self._pull = order
-                else:
-                    self._settle(intake, order)
-                order = self._orders.get_nowait()
-        except queue.Empty:
-            return True
-        return False
+    @property
+    def _has_kept(self) -> bool:
+        """Whether consumers are still parked whose message was reported."""
+        return self._parked is not None and self._pull is None
+
+    def _read_orders(self, intake: Intake) -> bool:
+        """Carry out all orders that are there; False: stop."""
+        orders: list[_Order] = []
+        wait_s = KEPT_S if self._has_kept else BEAT_S
+        with suppress(queue.Empty):
+            orders.append(self._orders.get(timeout=0.0 if self._pull else wait_s))
+            while True:
+                orders.append(self._orders.get_nowait())
+        for order in orders:
+            if isinstance(order, Pull):
+                self._pull = order
+        # Before a message is settled: the next one would come to consumers that nobody wants.
+        self._release_unwanted(intake)
+        for order in orders:
+            if order is not None and not isinstance(order, Pull):
+                self._settle(intake, order)
+        return None not in orders
 
     def _settle(self, intake: Intake, order: Ack | Requeue | SetAside) -> None:
         held = self._unsettled.pop(order.tag, None)
@@ -172,18 +182,21 @@ class BrokerThread:
             intake.park(pull.wish.names)
             self._parked = pull
         if got := intake.drain():
-            self._pull = self._parked = None
+            # The consumers stay for a moment: the next order is mostly to listen to the same
+            # queues, and this thread contends with no other one for the message's way on.
+            self._pull = None
             self._report(*got, pull)
-            intake.release()
 
-    def _release(self, intake: Intake, pull: Pull | None) -> None:
-        """The consumers that are parked are not wanted any more, or for another pull."""
-        parked = self._parked
-        if parked is not None and pull is not None and pull.wish == parked.wish:
+    def _release_unwanted(self, intake: Intake) -> None:
+        """Cancel the parked consumers unless the newest order is to listen to the same queues."""
+        parked, pull = self._parked, self._pull
+        if parked is None:
+            return
+        if pull is not None and pull.wish == parked.wish:
             self._parked = pull
             return
         self._parked = None
-        if parked is not None and (late := intake.release()):
+        if late := intake.release():
             self._report(*late, parked)
 
     def _report(self, name: str, message: kombu.Message, pull: Pull) -> None:

@@ -14,7 +14,6 @@ order, whatever the event was:
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from foreman.scheduling.visits import measured
@@ -33,7 +32,7 @@ from foreman.worker.steps import (
     runs,
     watchdog,
 )
-from foreman.worker.steps.turn import Turn
+from foreman.worker.steps.turn import Turn, replace
 
 
 def step(state: State, event: Event, now: float) -> tuple[State, list[Effect]]:

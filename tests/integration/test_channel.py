@@ -17,7 +17,7 @@ from foreman.adapters.channel import Flow, Outgoing, Senders, reply_queue
 from foreman.adapters.inbox import Inbox, Mailbox, Note
 from foreman.adapters.publisher import Publisher
 from foreman.config import Settings, from_env
-from foreman.core.frames import Frame, FrameKind
+from foreman.core.frames import Frame, FrameKind, decode
 from foreman.core.queues import Wakeup
 from foreman.embedded.probe import free_port
 from foreman.errors import ChannelLost, ReaderTooSlow
@@ -116,6 +116,22 @@ def test_senders_of_web_processes_that_are_gone_are_not_kept(
         return gone not in channel.senders.web_ids
 
     wait_for(is_forgotten, what="its sender is forgotten")
+
+
+def test_on_redis_frames_travel_as_they_are(channel: Channel, settings: Settings) -> None:
+    if not settings.is_redis:
+        pytest.skip("RabbitMQ has no envelope around bytes")
+    with broker.connect(settings) as connection:
+        client = connection.channel().client  # type: ignore[attr-defined]  # of Redis only
+        with client.pubsub() as listening:
+            listening.psubscribe(f"*{channel.web_id}*")
+            assert listening.get_message(timeout=10)["type"] == "psubscribe"
+            job_id = new_id()
+            channel.senders.open(channel.web_id, job_id, fence=7).send(FrameKind.END)
+
+            published = listening.get_message(timeout=10)["data"]
+
+    assert [*decode(published)] == [Frame(job_id, 7, 0, FrameKind.END, b"")]
 
 
 def test_jobs_that_share_the_channel_do_not_see_each_others_frames(channel: Channel) -> None:

@@ -1,12 +1,41 @@
 """One step under way: the state so far, and what is to be done."""
 
 import math
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from functools import cache
+from operator import attrgetter
+from typing import Any, TypeVar
 
 from foreman.errors import ForemanError
 from foreman.worker.effects import Ack, Effect, Requeue, StopRun
 from foreman.worker.state import Job, Resident, Stage, State
+
+Value = TypeVar("Value")
+
+
+_Setters = tuple[Callable[[Any, Any], None], ...]
+
+
+@cache
+def _slots(kind: Any) -> tuple[_Setters, Callable[[Any], tuple[Any, ...]]]:
+    names = [each.name for each in fields(kind)]
+    return tuple(getattr(kind, name).__set__ for name in names), attrgetter(*names)
+
+
+def replace(value: Value, **changes: Any) -> Value:
+    """As that of `dataclasses`, for slots alone, in a quarter of the time.
+
+    A job is some thirty of these, and with the other one they were half of the worker's thread.
+    """
+    kind: Any = type(value)
+    setters, read = _slots(kind)
+    new: Value = object.__new__(kind)
+    for set_slot, content in zip(setters, read(value), strict=True):
+        set_slot(new, content)
+    for name, content in changes.items():
+        object.__setattr__(new, name, content)
+    return new
 
 
 @dataclass(slots=True)

@@ -13,6 +13,7 @@ from kombu import Connection
 
 from foreman.adapters import broker as brokers
 from foreman.adapters.broker import RUN_JOB, model_queue
+from foreman.adapters.intake import Intake
 from foreman.adapters.undecodable import CAME_FROM, UNDECODABLE
 from foreman.config import Settings
 from foreman.ids import new_id
@@ -122,6 +123,38 @@ def test_an_ask_takes_one_message_of_the_first_queue_that_has_one(hands: Hands) 
     ]
     assert isinstance(got[3], Empty)
     assert len({each.tag for each in taken}) == 3
+
+
+def test_consumers_stay_parked_for_the_next_message_of_the_same_queues(
+    hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parked: list[object] = []
+    park = Intake.park
+    monkeypatch.setattr(Intake, "park", lambda *given: (parked.append(given), park(*given))[1])
+    hands.pull(Park(frozenset({FIRST, SECOND})))
+    for _ in range(5):
+        job_id = hands.send(SECOND)
+        got = hands.message()
+        assert got.job_id == job_id
+        hands.pull(Park(frozenset({FIRST, SECOND})))
+        hands.thread.obey(Ack(got.tag))
+    assert len(parked) == 1
+
+
+def test_a_message_that_nobody_asked_for_stays_in_its_queue_after_an_acknowledgement(
+    hands: Hands,
+) -> None:
+    hands.pull(Park(frozenset({FIRST})))
+    hands.send(FIRST)
+    taken = hands.message()
+    next_job = hands.send(FIRST)
+
+    hands.thread.obey(Ack(taken.tag))
+
+    wait_for(lambda: hands.has(FIRST) == 1)
+    other = hands.ask(FIRST, settles=True)
+    assert isinstance(other, Message)
+    assert other.job_id == next_job
 
 
 def test_parked_consumers_bring_the_first_message_at_once_and_only_it(hands: Hands) -> None:
