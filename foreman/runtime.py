@@ -23,14 +23,17 @@ from foreman.config import Settings
 from foreman.core.credit import window_bytes
 from foreman.core.room import Room
 from foreman.ids import new_id
+from foreman.pulse import Pulse
 from foreman.scheduling.prospect import Prospect
-from foreman.store.db import Database
+from foreman.store.db import STATEMENT_LIMIT_S, Database
 from foreman.store.queue_rows import QueueFacts
 from foreman.turns import Turns
 
 WEB_POOL = 8
 WORKER_POOL = 8  # at least, and one for each slot: as many again may be taken for a while
 RELAY_POOL = 3  # relay, reaper, webhook pump
+# The least that a heartbeat has to reach the database.
+BEAT_LIMIT_S = 2.0
 
 
 def _clients(settings: Settings, connections: int) -> dict[str, TargetClient]:
@@ -53,6 +56,14 @@ def _senders(settings: Settings) -> Senders:
     return Senders(partial(broker.connect, settings), flow, is_redis=settings.is_redis)
 
 
+def _beating(settings: Settings) -> Database:
+    """For what has to be written several times a lease: one lost statement costs no lease."""
+    limit_s = max(settings.lease_s / 4, BEAT_LIMIT_S)
+    return Database(
+        settings.database_url, pool_size=2, statement_limit_s=min(limit_s, STATEMENT_LIMIT_S)
+    )
+
+
 def keep_for_good() -> None:
     """Called at the end of a process's start: no garbage collection looks through it again.
 
@@ -70,7 +81,9 @@ class WebRuntime:
         self.web_id: UUID = new_id()
         self.database = Database(settings.database_url, pool_size=WEB_POOL)
         # Of its own: however busy the others are, the heartbeat waits for no connection.
-        self.heartbeat = Database(settings.database_url, pool_size=1)
+        self.heartbeat = _beating(settings)
+        # What was read and written of late: readiness goes by these, and asks nobody.
+        self.reads, self.writes = Pulse(), Pulse()
         self.targets = _clients(settings, settings.bypass_concurrency)
         self.catalog = Catalog(self.targets)
         self.turns = Turns()
@@ -128,6 +141,7 @@ class WorkerRuntime:
         self.worker = worker
         slots = max(target.slots for target in settings.targets)
         self.database = Database(settings.database_url, pool_size=max(WORKER_POOL, slots + 3))
+        self.leases = _beating(settings)  # for the same reason
         self.targets = _clients(settings, connections=2)
         self.catalog = Catalog(self.targets)
         self.senders = _senders(settings)
@@ -137,6 +151,7 @@ class WorkerRuntime:
         for client in self.targets.values():
             client.close()
         self.database.close()
+        self.leases.close()
 
 
 class RelayRuntime:

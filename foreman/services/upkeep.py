@@ -7,7 +7,7 @@ from functools import partial
 from typing import TypeVar
 
 from foreman.errors import DatabaseUnavailable
-from foreman.periodic import PeriodicTasks
+from foreman.periodic import RETRY_AFTER_S, PeriodicTasks
 from foreman.runtime import WebRuntime
 from foreman.services.cancel import cancel
 from foreman.services.lists import keep_lists
@@ -40,7 +40,7 @@ class WebUpkeep:
         """Register this process and learn what it must know to serve its first request."""
         start = self._tasks.start
         self._beat()
-        start("heartbeat", self._runtime.settings.lease_s / BEATS_PER_LEASE, self._beat)
+        start("heartbeat", self._beat_every_s, self._beat)
         keep_lists(self._tasks, self._runtime.catalog)
         # No request before each list came once, or failed to: what is on no list is not queued.
         self._runtime.catalog.refresh(START_LIMIT_S)
@@ -58,10 +58,22 @@ class WebUpkeep:
             targets.unregister_web(connection, self._runtime.web_id)
 
     def _beat(self) -> None:
-        with self._runtime.heartbeat.statement() as connection:
-            targets.register_web(
-                connection, self._runtime.web_id, host=socket.gethostname(), pid=os.getpid()
-            )
+        writes = self._runtime.writes
+        try:
+            with self._runtime.heartbeat.statement() as connection:
+                targets.register_web(
+                    connection, self._runtime.web_id, host=socket.gethostname(), pid=os.getpid()
+                )
+        except DatabaseUnavailable:
+            writes.fail("takes no writes")
+            raise
+        writes.beat()
+
+    def _beat_every_s(self) -> float:
+        """Once the database is back, others judge by this beat whether our clients still wait."""
+        if self._runtime.writes.has_failed:
+            return RETRY_AFTER_S
+        return self._runtime.settings.lease_s / BEATS_PER_LEASE
 
     def _look_ahead(self) -> None:
         self._forecast_took_s = look_ahead(self._runtime)
