@@ -13,8 +13,8 @@ from kombu import Connection
 
 from foreman.adapters import broker
 from foreman.adapters.catalog import Catalog
-from foreman.adapters.channel import Flow, Senders
-from foreman.adapters.inbox import Inbox
+from foreman.adapters.channel import SEND_LIMIT_S, Flow, Senders
+from foreman.adapters.inbox import SILENCE_LIMIT_S, Inbox
 from foreman.adapters.publisher import Publisher
 from foreman.adapters.reports import Reporter
 from foreman.adapters.target import TargetClient
@@ -53,7 +53,8 @@ def _window_bytes(settings: Settings) -> int:
 def _senders(settings: Settings) -> Senders:
     # The web process notices a client that takes nothing, and cancels; the worker only makes sure.
     flow = Flow(_window_bytes(settings), patience_s=settings.client_timeout_s + settings.lease_s)
-    return Senders(partial(broker.connect, settings), flow, is_redis=settings.is_redis)
+    connect = partial(broker.connect, settings, wait_limit_s=SEND_LIMIT_S)
+    return Senders(connect, flow, is_redis=settings.is_redis)
 
 
 def _beating(settings: Settings) -> Database:
@@ -101,12 +102,21 @@ class WebRuntime:
         self.celery: Celery = broker.make_celery(settings)
         self.reporter = Reporter(
             partial(
-                broker.connect, settings, **broker.short_limits(settings), confirm_publish=False
+                broker.connect,
+                settings,
+                wait_limit_s=broker.PUBLISH_LIMIT_S,
+                confirm_publish=False,
             )
         )
         self.inbox = Inbox(
             self.web_id,
-            partial(broker.connect, settings, heartbeat_s=broker.HEARTBEAT_S),
+            partial(
+                broker.connect,
+                settings,
+                heartbeat_s=broker.HEARTBEAT_S,
+                wait_limit_s=SILENCE_LIMIT_S,
+                confirm_publish=False,
+            ),
             is_redis=settings.is_redis,
             window_bytes=_window_bytes(settings),
             report=self.reporter.put,
@@ -114,7 +124,7 @@ class WebRuntime:
         )
         self.publisher = Publisher(
             self.celery,
-            partial(broker.connect, settings, **broker.short_limits(settings)),
+            partial(broker.connect, settings, wait_limit_s=broker.PUBLISH_LIMIT_S),
             self.unsent.put,
         )
 
@@ -166,7 +176,7 @@ class RelayRuntime:
 
     def connect(self) -> Connection:
         """A connection for publishing that never waits for long."""
-        return broker.connect(self.settings, **broker.short_limits(self.settings))
+        return broker.connect(self.settings, wait_limit_s=broker.PUBLISH_LIMIT_S)
 
     def close(self) -> None:
         self.senders.close()

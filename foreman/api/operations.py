@@ -55,7 +55,7 @@ class Operations:
         return reads.problem(READS_SILENCE_S) or writes.problem(self._runtime.settings.lease_s)
 
     def _broker(self) -> str:
-        return "" if self._runtime.inbox.is_consuming else "the reply queue is not connected"
+        return self._runtime.inbox.problem
 
     def _targets(self) -> str:
         if not self._runtime.leased:

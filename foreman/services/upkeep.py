@@ -17,6 +17,7 @@ from foreman.store import kept, runs, targets, upkeep
 NOTES_EVERY_S = 0.2
 FACTS_EVERY_S = 1.0
 KEPT_EVERY_S = 1.0
+WATCH_EVERY_S = 5.0
 BEATS_PER_LEASE = 3
 # The forecasts may take one part in so many of the process's time.
 FORECAST_SHARE = 10
@@ -50,6 +51,7 @@ class WebUpkeep:
         start("kept embeddings", KEPT_EVERY_S, self._keep_embeddings)
         start("overflowed streams", NOTES_EVERY_S, self._cancel_overflowed)
         start("notes", NOTES_EVERY_S, self._write_notes)
+        start("reply queue", WATCH_EVERY_S, self._runtime.inbox.watch)
 
     def close(self) -> None:
         """Stop, and say that this process ends."""

@@ -133,6 +133,25 @@ def unpublish(connection: Connection, job_ids: Sequence[UUID]) -> None:
     connection.execute(statement)
 
 
+def doubt_messages(connection: Connection, queue: str, *, younger_s: float) -> int:
+    """Have the relay look at once for the messages of a residency; returns for how many.
+
+    Not for those that were sent less than `younger_s` ago, which may be on their way. The broker
+    has none of them: it is enough that the relay looks for the oldest, and sends what is missing.
+    """
+    since = func.now() - timedelta(seconds=REPUBLISH_LIMIT_S)
+    sent = func.now() - timedelta(seconds=younger_s)
+    doubted = (
+        select(Job.id)
+        .where(is_ready(), Job.queue == queue, Job.published_at.between(since, sent))
+        .order_by(Job.queued_at)
+        .limit(BATCH)
+        .with_for_update(skip_locked=True)
+    )
+    statement = update(Job).where(Job.id.in_(doubted)).values(published_at=since).returning(Job.id)
+    return len(connection.execute(statement).all())
+
+
 @dataclass(frozen=True, slots=True)
 class Reaped:
     """A job that the reaper moved: where to, and who may be waiting for its frames."""

@@ -168,6 +168,7 @@ class Worker:
                 effects.RecordLoad,
                 effects.SaveRoom,
                 effects.TellHealth,
+                effects.DoubtMessages,
             ),
         )
 

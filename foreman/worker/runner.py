@@ -127,7 +127,7 @@ class Runner:
             self._fail(run, run.stopped_by or Defect())
         else:
             self._leave_target(run, None)
-            self._ends.succeed(run.claim, outcome)
+            self._ends.succeed(run.claim, outcome, run.is_given_up)
             _log_end(run, outcome)
         finally:
             run.call.close()
@@ -153,7 +153,7 @@ class Runner:
         if isinstance(cause, TargetUnreachable):
             self._lose(run.target)
         self._leave_target(run, cause)
-        self._ends.fail(run.claim, run.sink, cause)
+        self._ends.fail(run.claim, run.sink, cause, run.is_given_up)
 
     def _leave_target(self, run: LiveRun, error: ForemanError | None) -> None:
         """The target is at rest: the next job need not wait until this one's end is recorded."""

@@ -395,6 +395,28 @@ def test_it_makes_another_connection_when_it_is_told_to(hands: Hands, wish: Park
     assert again.job_id == got.job_id
 
 
+@pytest.mark.parametrize(
+    "wish", [Ask((FIRST,), settles=False), Park(frozenset({FIRST}))], ids=["ask", "park"]
+)
+def test_a_connection_that_falls_silent_is_replaced(
+    behind: Hands, proxy: Proxy, wish: Ask | Park
+) -> None:
+    behind.pull(Park(frozenset({FIRST, SECOND})))
+    behind.send(FIRST)
+    assert behind.message()
+    behind.pull(wish)
+
+    proxy.silence()
+    behind.pull(wish)
+    job_id = behind.send(FIRST)
+
+    pulled_at = time.monotonic()
+    while not (isinstance(event := behind.next(40), Message) and event.job_id == job_id):
+        if isinstance(event, Connected | Empty):
+            behind.pull(wish)
+    assert time.monotonic() - pulled_at < 40
+
+
 def test_while_the_broker_is_away_it_tries_again_and_then_obeys_the_newest_wish(
     behind: Hands, proxy: Proxy
 ) -> None:
