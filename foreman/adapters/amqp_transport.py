@@ -30,13 +30,13 @@ class Transport(pyamqp.Transport):
     """The transport of `broker.connect`."""
 
     Connection = BoundedConnection
-    _made: BoundedConnection | None = None
+    _made: Any = None
 
-    def establish_connection(self) -> BoundedConnection:
+    def establish_connection(self) -> Any:
         """As kombu does it, and keep it for `cut`."""
-        made: BoundedConnection = super().establish_connection()
+        made: Any = super().establish_connection()
         self._made = made
-        return made
+        return self._made
 
     def cut(self) -> None:
         """End what any thread waits for in it. Its owner finds it broken, and drops it.
