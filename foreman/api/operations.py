@@ -31,6 +31,7 @@ class Operations:
         A request whose Host is not foreman's learns only whether it is ready.
         """
         checks: dict[str, Callable[[], str]] = {
+            "process": self._process,
             "database": self._database,
             "broker": self._broker,
             "targets": self._targets,
@@ -48,6 +49,9 @@ class Operations:
         }
         shown = {"ready": not problems, "live_targets": live, "residents": residents, **status}
         return jsonify(shown), code
+
+    def _process(self) -> str:
+        return "is shutting down" if self._runtime.is_stopping else ""
 
     def _database(self) -> str:
         """By what is read every second, and written a few times a lease; nobody is asked here."""

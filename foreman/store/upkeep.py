@@ -46,7 +46,7 @@ from foreman.store.moves import move
 REPUBLISH_FIRST_S = 15
 REPUBLISH_LIMIT_S = 60
 BATCH = 500
-# Rows that are locked while their messages are sent.
+# Messages that are marked, and then sent, at once.
 SLICE = 50
 
 
@@ -86,7 +86,7 @@ def _wakeups(rows: Iterable[Any]) -> list[Wakeup]:
 
 
 def unpublished(connection: Connection) -> list[Wakeup]:
-    """Jobs that wait and are owed a message, oldest first; locked until the transaction ends."""
+    """Jobs that wait and are owed a message, oldest first; locked until they are marked."""
     statement = (
         select(*_WAKEUP)
         .where(is_ready(), Job.published_at.is_(None))
@@ -129,6 +129,20 @@ def unpublish(connection: Connection, job_ids: Sequence[UUID]) -> None:
         update(Job)
         .where(Job.id.in_(job_ids), Job.state == JobState.QUEUED)
         .values(published_at=None)
+    )
+    connection.execute(statement)
+
+
+def unmark_published(connection: Connection, job_ids: Sequence[UUID], *, is_owed: bool) -> None:
+    """Take the mark of messages back that were not sent after all: owed again, or looked for."""
+    since = func.now() - timedelta(seconds=REPUBLISH_LIMIT_S)
+    statement = (
+        update(Job)
+        .where(Job.id.in_(job_ids), Job.state == JobState.QUEUED)
+        .values(
+            published_at=None if is_owed else since,
+            publish_tries=func.greatest(Job.publish_tries - 1, 0),
+        )
     )
     connection.execute(statement)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import kombu
 from kombu import Connection
 
-from foreman.adapters.broker import connect_to_drain, cut
+from foreman.adapters.broker import connect, connect_to_drain, cut
 from foreman.adapters.intake import BEAT_S, Intake
 from foreman.config import Settings
 from foreman.worker.effects import Ack, Pull, Reconnect, Requeue, SetAside
@@ -93,7 +93,8 @@ class BrokerThread:
                 connection.release()
                 return
             except Exception as exc:  # the outermost loop: whatever the broker does, go on
-                log.warning("broker connection lost", extra={"error": repr(exc)})
+                facts = {"broker": connect(self._settings).as_uri(), "error": repr(exc)}
+                log.warning("broker connection lost", extra=facts)
             finally:
                 if self._connection is not None:
                     _drop(self._connection)  # it asks the broker nothing, which may be silent

@@ -320,6 +320,22 @@ def test_a_message_of_a_channel_that_the_broker_closed_is_not_settled_by_its_old
     assert hands.told.empty()
 
 
+def test_a_message_with_an_empty_body_is_set_aside(hands: Hands) -> None:
+    hands.send(FIRST, body=b"")
+    job_id = hands.send(FIRST)
+
+    got = hands.ask(FIRST)
+    assert isinstance(got, Message)
+    assert got.job_id is None
+    hands.thread.obey(SetAside(got.tag))
+    after = hands.ask(FIRST)
+
+    assert isinstance(after, Message)
+    assert after.job_id == job_id
+    assert [as_bytes(each.body) for each in hands.kept()] == [b""]
+    assert hands.told.empty()  # no connection was lost for it
+
+
 # A lost connection
 
 
