@@ -198,7 +198,7 @@ class Inbox:
             try:
                 self._consume(connection)
             except Exception as exc:  # the outermost loop: whatever the broker does, go on
-                facts = {"broker": connection.as_uri(), "error": repr(exc)}
+                facts = {"broker": connection.host, "error": repr(exc)}
                 log.warning("reply queue lost", extra=facts)
                 time.sleep(RETRY_S)
             finally:

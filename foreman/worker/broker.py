@@ -93,7 +93,7 @@ class BrokerThread:
                 connection.release()
                 return
             except Exception as exc:  # the outermost loop: whatever the broker does, go on
-                facts = {"broker": connect(self._settings).as_uri(), "error": repr(exc)}
+                facts = {"broker": connect(self._settings).host, "error": repr(exc)}
                 log.warning("broker connection lost", extra=facts)
             finally:
                 if self._connection is not None:
