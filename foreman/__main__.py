@@ -23,7 +23,7 @@ from foreman.runtime import RelayRuntime
 from foreman.services import startup
 from foreman.services.deliver import Pump
 from foreman.services.old_queues import remove_old_queues
-from foreman.services.reap import reap
+from foreman.services.reap import Reaper
 from foreman.services.relay import Relay
 from foreman.services.retain import retain
 from foreman.simulation import ollama as simulated
@@ -58,7 +58,7 @@ def relay(args: argparse.Namespace) -> None:
     pump = Pump(runtime.database, runtime.webhooks, settings)
     pumping = threading.Thread(target=pump.run, args=(tasks.stopping,), name="pump")
     pumping.start()
-    tasks.start("reap", REAP_EVERY_S, lambda: reap(runtime))
+    tasks.start("reap", REAP_EVERY_S, Reaper(runtime).reap)
     tasks.start("retain", settings.retention_every_s, lambda: retain(runtime.database, settings))
     tasks.start(
         "old queues",

@@ -13,8 +13,8 @@ from kombu import Connection
 
 from foreman.adapters import broker
 from foreman.adapters.catalog import Catalog
-from foreman.adapters.channel import Flow, Senders
-from foreman.adapters.inbox import Inbox
+from foreman.adapters.channel import SEND_LIMIT_S, Flow, Senders
+from foreman.adapters.inbox import SILENCE_LIMIT_S, Inbox
 from foreman.adapters.publisher import Publisher
 from foreman.adapters.reports import Reporter
 from foreman.adapters.target import TargetClient
@@ -23,14 +23,17 @@ from foreman.config import Settings
 from foreman.core.credit import window_bytes
 from foreman.core.room import Room
 from foreman.ids import new_id
+from foreman.pulse import Pulse
 from foreman.scheduling.prospect import Prospect
-from foreman.store.db import Database
+from foreman.store.db import STATEMENT_LIMIT_S, Database
 from foreman.store.queue_rows import QueueFacts
 from foreman.turns import Turns
 
 WEB_POOL = 8
 WORKER_POOL = 8  # at least, and one for each slot: as many again may be taken for a while
 RELAY_POOL = 3  # relay, reaper, webhook pump
+# The least that a heartbeat has to reach the database.
+BEAT_LIMIT_S = 2.0
 
 
 def _clients(settings: Settings, connections: int) -> dict[str, TargetClient]:
@@ -53,7 +56,16 @@ def _window_bytes(settings: Settings) -> int:
 def _senders(settings: Settings) -> Senders:
     # The web process notices a client that takes nothing, and cancels; the worker only makes sure.
     flow = Flow(_window_bytes(settings), patience_s=settings.client_timeout_s + settings.lease_s)
-    return Senders(partial(broker.connect, settings), flow, is_redis=settings.is_redis)
+    connect = partial(broker.connect, settings, wait_limit_s=SEND_LIMIT_S)
+    return Senders(connect, flow, is_redis=settings.is_redis)
+
+
+def _beating(settings: Settings) -> Database:
+    """For what has to be written several times a lease: one lost statement costs no lease."""
+    limit_s = max(settings.lease_s / 4, BEAT_LIMIT_S)
+    return Database(
+        settings.database_url, pool_size=2, statement_limit_s=min(limit_s, STATEMENT_LIMIT_S)
+    )
 
 
 def keep_for_good() -> None:
@@ -73,7 +85,9 @@ class WebRuntime:
         self.web_id: UUID = new_id()
         self.database = Database(settings.database_url, pool_size=WEB_POOL)
         # Of its own: however busy the others are, the heartbeat waits for no connection.
-        self.heartbeat = Database(settings.database_url, pool_size=1)
+        self.heartbeat = _beating(settings)
+        # What was read and written of late: readiness goes by these, and asks nobody.
+        self.reads, self.writes = Pulse(), Pulse()
         self.targets = _clients(settings, settings.bypass_concurrency)
         self.catalog = Catalog(self.targets)
         self.turns = Turns()
@@ -91,12 +105,21 @@ class WebRuntime:
         self.celery: Celery = broker.make_celery(settings)
         self.reporter = Reporter(
             partial(
-                broker.connect, settings, **broker.short_limits(settings), confirm_publish=False
+                broker.connect,
+                settings,
+                wait_limit_s=broker.PUBLISH_LIMIT_S,
+                confirm_publish=False,
             )
         )
         self.inbox = Inbox(
             self.web_id,
-            partial(broker.connect, settings, heartbeat_s=broker.HEARTBEAT_S),
+            partial(
+                broker.connect,
+                settings,
+                heartbeat_s=broker.HEARTBEAT_S,
+                wait_limit_s=SILENCE_LIMIT_S,
+                confirm_publish=False,
+            ),
             is_redis=settings.is_redis,
             window_bytes=_window_bytes(settings),
             report=self.reporter.put,
@@ -104,7 +127,7 @@ class WebRuntime:
         )
         self.publisher = Publisher(
             self.celery,
-            partial(broker.connect, settings, **broker.short_limits(settings)),
+            partial(broker.connect, settings, wait_limit_s=broker.PUBLISH_LIMIT_S),
             self.unsent.put,
         )
 
@@ -131,6 +154,7 @@ class WorkerRuntime:
         self.worker = worker
         slots = max(target.slots for target in settings.targets)
         self.database = Database(settings.database_url, pool_size=max(WORKER_POOL, slots + 3))
+        self.leases = _beating(settings)  # for the same reason
         self.targets = _clients(settings, connections=2)
         self.catalog = Catalog(self.targets)
         self.senders = _senders(settings)
@@ -140,6 +164,7 @@ class WorkerRuntime:
         for client in self.targets.values():
             client.close()
         self.database.close()
+        self.leases.close()
 
 
 class RelayRuntime:
@@ -154,7 +179,7 @@ class RelayRuntime:
 
     def connect(self) -> Connection:
         """A connection for publishing that never waits for long."""
-        return broker.connect(self.settings, **broker.short_limits(self.settings))
+        return broker.connect(self.settings, wait_limit_s=broker.PUBLISH_LIMIT_S)
 
     def close(self) -> None:
         self.senders.close()

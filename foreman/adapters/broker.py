@@ -4,6 +4,7 @@ The one place that knows the two brokers apart. `celery_app` makes its Celery in
 so that who sends and who receives agree.
 """
 
+import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,7 +15,7 @@ from kombu import Connection, Exchange, Producer, Queue
 from kombu.exceptions import ChannelError
 from kombu.pidbox import Mailbox
 
-from foreman.adapters import redis_transport
+from foreman.adapters import amqp_transport, redis_transport
 from foreman.config import Settings
 from foreman.core.broker_tls import BrokerTls, read_tls, with_options
 from foreman.core.queues import Wakeup
@@ -24,7 +25,10 @@ CANCEL = "foreman_cancel"
 REPORT = "foreman_taken"
 
 CONNECT_LIMIT_S = 5
-HEARTBEAT_S = 30
+# RabbitMQ and we notice within two of these that the other is silent.
+HEARTBEAT_S = 10
+# No answer of the broker is waited for any longer, unless the caller says so.
+WAIT_LIMIT_S = 5.0
 PUBLISH_LIMIT_S = 3
 # How long a BRPOP of the drain's connection blocks: a change of plan waits for it.
 BRPOP_S = 0.05
@@ -32,17 +36,38 @@ BRPOP_S = 0.05
 SENDS_LIMIT = 3
 AMQP_NOT_FOUND = 404
 
+# A peer that vanishes without a word, as of PostgreSQL: noticed within some 15 s.
+_TCP_OPTIONS = {
+    getattr(socket, name): value
+    for name, value in {
+        "TCP_KEEPIDLE": 5,
+        "TCP_KEEPINTVL": 5,
+        "TCP_KEEPCNT": 2,
+        "TCP_USER_TIMEOUT": 15_000,  # milliseconds; Linux alone has it
+    }.items()
+    if hasattr(socket, name)
+}
+
 _REDIS_OPTIONS = {
     # One list a queue: steps of priority would make another model's message overtake.
     "priority_steps": [0],
     # Longer than any job waits unacknowledged (it is acknowledged at its claim).
     "visibility_timeout": 4 * 3600,
-    "socket_timeout": 30,
+    "socket_timeout": WAIT_LIMIT_S,
     "socket_connect_timeout": CONNECT_LIMIT_S,
     "socket_keepalive": True,
-    "health_check_interval": 25,
+    "socket_keepalive_options": _TCP_OPTIONS,
+    # A BRPOP without its answer is given up after this, a subscription after a few of them.
+    "health_check_interval": 5,
 }
-_AMQP_OPTIONS = {"confirm_publish": True, "connect_timeout": CONNECT_LIMIT_S}
+_AMQP_OPTIONS = {
+    "confirm_publish": True,
+    "connect_timeout": CONNECT_LIMIT_S,
+    "socket_settings": _TCP_OPTIONS,
+    # Of no use under gevent; our own connections have `wait_limit_s`, Celery's has these alone.
+    "read_timeout": 2 * WAIT_LIMIT_S,
+    "write_timeout": 2 * WAIT_LIMIT_S,
+}
 
 
 def transport_options(settings: Settings) -> dict[str, Any]:
@@ -97,14 +122,6 @@ def _checks_host(tls: BrokerTls) -> bool:
     return tls.is_verified and tls.checks_host
 
 
-def short_limits(settings: Settings) -> dict[str, float]:
-    """Transport options for a connection that only publishes and must never wait for long."""
-    if settings.is_redis:
-        return {"socket_timeout": PUBLISH_LIMIT_S}
-    # Under gevent these two do nothing, and `confirm_timeout` is the bound.
-    return {"read_timeout": 2 * PUBLISH_LIMIT_S, "write_timeout": 2 * PUBLISH_LIMIT_S}
-
-
 def make_celery(settings: Settings, *, has_confirms: bool = True) -> Celery:
     """A Celery application that speaks to foreman's broker; it connects when first used.
 
@@ -143,21 +160,37 @@ def make_celery(settings: Settings, *, has_confirms: bool = True) -> Celery:
     return app
 
 
-def connect(settings: Settings, *, heartbeat_s: float = 0, **options: Any) -> Connection:
+def connect(
+    settings: Settings,
+    *,
+    heartbeat_s: float = 0,
+    wait_limit_s: float = WAIT_LIMIT_S,
+    **options: Any,
+) -> Connection:
     """A connection of the caller's own, not connected yet; `options` are transport options.
+
+    It waits for no answer longer than `wait_limit_s`; after a TimeoutError it is to be dropped.
 
     With a heartbeat the caller must read from it at least that often (`drain_events`) and call
     `heartbeat_check`, or RabbitMQ closes it. One that only publishes has none: TCP's own keep-alive
     holds it open.
     """
+    transport = redis_transport if settings.is_redis else amqp_transport
+    limit = {"socket_timeout" if settings.is_redis else "wait_limit_s": wait_limit_s}
     return Connection(
         url(settings),
         ssl=tls_options(settings) or False,
-        transport=redis_transport.Transport if settings.is_redis else None,
+        transport=transport.Transport,
         connect_timeout=CONNECT_LIMIT_S,
         heartbeat=heartbeat_s,
-        transport_options=transport_options(settings) | options,
+        transport_options=transport_options(settings) | limit | options,
     )
+
+
+def cut(connection: Connection) -> None:
+    """End what another thread waits for in a connection that `connect` has made."""
+    with suppress(Exception):  # it may be closed at this moment, and is lost in any case
+        connection.transport.cut()  # type: ignore[attr-defined]  # of our own transports
 
 
 def connect_to_drain(settings: Settings) -> Connection:

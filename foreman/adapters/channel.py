@@ -21,8 +21,12 @@ from foreman.errors import ChannelLost, ReaderTooSlow
 log = logging.getLogger(__name__)
 
 MESSAGE_LIMIT_BYTES = 1024 * 1024
+# One message is waited for as long: a broker that is frozen for 10 s breaks no stream.
+SEND_LIMIT_S = 15.0
 # A broker that takes nothing for so long has broken the streams that run.
-GIVE_UP_S = 10.0
+GIVE_UP_S = 20.0
+# For what has gathered, when its process ends.
+CLOSE_LIMIT_S = 10.0
 IDLE_S = 300.0
 # A stream whose window is full asks what its client has taken: a report may be lost.
 ASK_EVERY_S = 1.0
@@ -32,9 +36,13 @@ def reply_exchange(*, is_redis: bool) -> Exchange:
     return Exchange("foreman.reply", type="fanout" if is_redis else "direct", durable=False)
 
 
-def reply_queue(web_id: UUID, *, is_redis: bool) -> Queue:
+def reply_queue(web_id: UUID, *, is_redis: bool, number: int = 1) -> Queue:
+    """The queue of a web process's connection of this number.
+
+    RabbitMQ may hold an older one that fell silent for alive, and its queue for taken.
+    """
     return Queue(
-        f"foreman.reply.{web_id}",
+        f"foreman.reply.{web_id}" + ("" if is_redis or number == 1 else f".{number}"),
         reply_exchange(is_redis=is_redis),
         routing_key=str(web_id),
         durable=False,
@@ -162,7 +170,7 @@ class Sender:
             self._is_closing = True
             self._changed.notify()
             self._room.notify_all()
-        self._thread.join(GIVE_UP_S)
+        self._thread.join(CLOSE_LIMIT_S)
 
     def _gather(self, outgoing: Outgoing, kind: FrameKind, payload: bytes) -> None:
         self._gathered.setdefault(outgoing, []).append((kind, payload))
@@ -233,13 +241,7 @@ class Sender:
         if self._producer is None:
             self._connection = self._connect()
             self._producer = Producer(self._connection.channel(), self._exchange)
-        self._producer.publish(
-            message,
-            routing_key=str(self._web_id),
-            content_type="application/octet-stream",
-            content_encoding="binary",
-            delivery_mode=1,  # transient
-        )
+        publish_frames(self._producer, self._web_id, message)
 
     def _drop_connection(self) -> None:
         connection, self._connection, self._producer = self._connection, None, None
@@ -285,6 +287,17 @@ class Senders:
     def _forget_retired(self) -> None:
         """A web process that has ended never comes back under its id."""
         self._senders = {key: each for key, each in self._senders.items() if not each.is_retired}
+
+
+def publish_frames(producer: Producer, web_id: UUID, message: bytes) -> None:
+    """Send frames to a web process; what a broker raises is many errors."""
+    producer.publish(
+        message,
+        routing_key=str(web_id),
+        content_type="application/octet-stream",
+        content_encoding="binary",
+        delivery_mode=1,  # transient
+    )
 
 
 def _messages(gathered: Gathered) -> Iterator[bytes]:

@@ -6,7 +6,6 @@ worker pauses until the client has taken more (`core.credit`).
 
 import logging
 import queue
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -15,15 +14,25 @@ from enum import Enum
 from functools import partial
 from uuid import UUID
 
-from kombu import Connection, Consumer, Message
+from kombu import Connection, Consumer, Message, Producer
 
-from foreman.adapters.channel import reply_queue
+from foreman.adapters.broker import cut
+from foreman.adapters.channel import publish_frames, reply_queue
 from foreman.core.credit import Receipt
-from foreman.core.frames import Frame, FrameKind, decode
+from foreman.core.frames import Frame, FrameKind, decode, encode
+from foreman.errors import ChannelLost
 
 log = logging.getLogger(__name__)
 
 RETRY_S = 0.5
+# How often it sends itself a frame; until the first one has come, more often.
+PING_EVERY_S, FIRST_PING_S = 2.0, 0.1
+# Without any frame for so long no job is accepted, and this process is not ready.
+DOUBT_S = 6.0
+# Then another connection is made. A broker that is frozen for 10 s has lost nothing until then.
+SILENCE_LIMIT_S = 12.0
+# All that a turn waits for has limits, which add up to less.
+STUCK_S = 60.0
 
 
 class Note(Enum):
@@ -94,7 +103,11 @@ class Mailbox:
 
 
 class Inbox:
-    """The reply queue of this web process; its thread hands each frame to its mailbox."""
+    """The reply queue of this web process; its thread hands each frame to its mailbox.
+
+    It sends itself a frame every few seconds, over the same connection: one that has fallen silent
+    looks as open as ever, and a queue that nothing comes to may be one that nothing comes through.
+    """
 
     def __init__(
         self,
@@ -109,18 +122,31 @@ class Inbox:
         self._report = report
         self._on_overflow = on_overflow
         self._connect = connect
-        self._queue = reply_queue(web_id, is_redis=is_redis)
+        self._web_id = web_id
+        self._is_redis = is_redis
         self._window_bytes = window_bytes
         self._mailboxes: dict[UUID, Mailbox] = {}
         self._is_consuming = threading.Event()
         self._is_closing = False
-        self._thread = threading.Thread(target=self._run, name="inbox", daemon=True)
-        self._thread.start()
+        self._connections = 0
+        self._connection: Connection | None = None
+        self._heard_at = self._turned_at = time.monotonic()
+        self._thread: threading.Thread
+        self._start()
 
     @property
     def is_consuming(self) -> bool:
         """Whether frames can arrive now."""
-        return self._is_consuming.is_set()
+        return not self.problem
+
+    @property
+    def problem(self) -> str:
+        """Why no frames can arrive now; empty when they can."""
+        if not self._is_consuming.is_set():
+            return "the reply queue is not connected"
+        silent_s = time.monotonic() - self._heard_at
+        is_silent = silent_s > DOUBT_S
+        return f"the reply queue has been silent for {silent_s:.0f} s" if is_silent else ""
 
     def wait_until_consuming(self, timeout_s: float) -> bool:
         """Wait for the reply queue to stand: no job may be published before it does."""
@@ -143,38 +169,73 @@ class Inbox:
         for mailbox in list(self._mailboxes.values()):
             mailbox.close(note)
 
+    def watch(self) -> None:
+        """Replace the reader when it hangs, whatever it hangs in; to be called now and then."""
+        if self._is_closing or time.monotonic() - self._turned_at < STUCK_S:
+            return
+        log.error("reader of the reply queue hangs and is replaced")
+        hanging, self._turned_at = self._connection, time.monotonic()
+        self._is_consuming.clear()
+        self._start()
+        if hanging is not None:
+            cut(hanging)
+
     def close(self) -> None:
         self._is_closing = True
         self._thread.join(2)
 
+    def _start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="inbox", daemon=True)
+        self._thread.start()
+
+    def _is_wanted(self) -> bool:
+        return not self._is_closing and threading.current_thread() is self._thread
+
     def _run(self) -> None:
-        while not self._is_closing:
-            connection = self._connect()
+        while self._is_wanted():
+            self._connection = connection = self._connect()
+            self._turned_at = time.monotonic()
             try:
                 self._consume(connection)
             except Exception as exc:  # the outermost loop: whatever the broker does, go on
-                log.warning("reply queue lost", extra={"error": repr(exc)})
+                facts = {"broker": connection.host, "error": repr(exc)}
+                log.warning("reply queue lost", extra=facts)
                 time.sleep(RETRY_S)
             finally:
-                self._is_consuming.clear()
-                with suppress(Exception):  # it may be what is broken
-                    connection.collect()
+                if threading.current_thread() is self._thread:
+                    self._is_consuming.clear()
+                _drop(connection)
 
     def _consume(self, connection: Connection) -> None:
-        consumer = Consumer(
-            connection.channel(), [self._queue], no_ack=True, on_message=self._receive
-        )
-        with consumer:
-            self._is_consuming.set()
-            beat_at = time.monotonic()
-            while not self._is_closing:
-                with suppress(socket.timeout):
-                    connection.drain_events(timeout=1)
-                if time.monotonic() - beat_at > 1:
-                    beat_at = time.monotonic()
-                    connection.heartbeat_check()
+        channel = connection.channel()
+        self._connections += 1
+        address = reply_queue(self._web_id, is_redis=self._is_redis, number=self._connections)
+        consumer = Consumer(channel, [address], no_ack=True, on_message=self._receive)
+        consumer.consume()
+        producer = Producer(channel, address.exchange)
+        self._heard_at = time.monotonic()
+        ping_at = beat_at = 0.0
+        while self._is_wanted():
+            self._turned_at = now = time.monotonic()
+            if now >= ping_at:
+                self._ping(producer)
+                ping_at = now + (PING_EVERY_S if self._is_consuming.is_set() else FIRST_PING_S)
+            with suppress(TimeoutError):
+                connection.drain_events(timeout=min(PING_EVERY_S, max(ping_at - now, 0.01)))
+            if now - beat_at > 1:
+                beat_at = now
+                connection.heartbeat_check()
+            if now - self._heard_at > SILENCE_LIMIT_S:
+                raise ChannelLost("no frame of our own has come back")
+        consumer.cancel()
+
+    def _ping(self, producer: Producer) -> None:
+        frame = Frame(self._web_id, 0, 0, FrameKind.DATA)
+        publish_frames(producer, self._web_id, encode([frame]))
 
     def _receive(self, message: Message) -> None:
+        self._heard_at = time.monotonic()
+        self._is_consuming.set()
         body: bytes = message.body  # type: ignore[assignment]  # raw: the stub knows text only
         try:
             for frame in decode(body):
@@ -183,3 +244,8 @@ class Inbox:
                     mailbox.put(frame)
         except ValueError as exc:
             log.error("message on the reply queue is damaged", extra={"error": repr(exc)})
+
+
+def _drop(connection: Connection) -> None:
+    with suppress(Exception):  # it may be what is broken
+        connection.collect()

@@ -105,3 +105,11 @@ class Transport(redis.Transport):
     """The transport of `broker.connect`."""
 
     Channel = Channel
+
+    def cut(self) -> None:
+        """End what any thread waits for in it. Its owner finds it broken, and drops it."""
+        channels: list[Any] = list(self.channels or ())
+        for channel in channels:
+            for pool in (channel._pool, channel._async_pool):
+                if pool is not None:
+                    pool.disconnect()

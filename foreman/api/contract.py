@@ -38,8 +38,8 @@ _FULL = problem(
 )
 _RETRY_FULL = problem(
     503,
-    "queue_full: too many jobs or residencies wait; database_unavailable, shutting_down:"
-    " try again after `Retry-After` seconds",
+    "queue_full: too many jobs or residencies wait; server_busy, database_unavailable,"
+    " shutting_down: try again after `Retry-After` seconds",
 )
 _WITH_BODY = (
     problem(400, "bad_request: it is not JSON, or ended early; body_too_complex: too many values"),
@@ -165,13 +165,14 @@ JOBS = (
         method="POST",
         path="/jobs/{job_id}/retry",
         summary="A new job with the request of an ended one",
+        headers=payloads.RetryHeaders,
         answers=(
-            Answer(202, "The new job; `retry_of` names the old one", _JOB, JSON,
-                   ("Location", "X-Foreman-Job-Id")),
+            Answer(202, "The new job, now or with the same key before; `retry_of` names the old"
+                   " one", _JOB, JSON, ("Location", "X-Foreman-Job-Id", "Idempotent-Replayed")),
             _UNKNOWN,
             problem(409, "not_ended; not_retryable: it was synchronous, or its request is gone"),
             _RETRY_FULL,
-            _BAD_QUERY,
+            problem(422, "invalid, idempotency_key_reused; `field` says where"),
         ),
     ),
 )  # fmt: skip

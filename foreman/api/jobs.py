@@ -25,6 +25,7 @@ from foreman.api.payloads import (
     JobHeaders,
     JobRequest,
     ListQuery,
+    RetryHeaders,
     SubmitHeaders,
     Webhook,
 )
@@ -116,8 +117,11 @@ class Jobs:
         return shown_response(job_object(self._find(wanted)), 202)
 
     def retry_job(self, job_id: str) -> Response:
-        job = again.retry(self._runtime, known_id(job_id))
-        return _job_response(job, job_object(job), 202)
+        retried = again.retry(self._runtime, known_id(job_id), read_headers(RetryHeaders).key)
+        response = _job_response(retried.job, job_object(retried.job), 202)
+        if retried.is_replayed:
+            response.headers["Idempotent-Replayed"] = "true"
+        return response
 
     def _find(self, job_id: UUID) -> JobRow:
         return history.find(self._runtime, job_id)

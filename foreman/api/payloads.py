@@ -220,8 +220,8 @@ class EventsQuery(Asked):
     ] = 0
 
 
-class JobHeaders(BaseModel):
-    """Headers of one job or of a batch."""
+class RetryHeaders(BaseModel):
+    """Headers of a call that makes a job, whatever its request."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -233,6 +233,11 @@ class JobHeaders(BaseModel):
             description="The same key with the same request makes one job.",
         ),
     ] = None
+
+
+class JobHeaders(RetryHeaders):
+    """Headers of one job or of a batch."""
+
     client: Annotated[
         HeaderText | None,
         Field(alias="X-Foreman-Client", max_length=200, description="Who asks; a filter of lists."),

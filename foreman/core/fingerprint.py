@@ -7,6 +7,7 @@ reads otherwise than Go, is the same only byte by byte: that costs no more than 
 import hashlib
 import json
 from collections.abc import Generator, Mapping
+from uuid import UUID
 
 SHORT_BYTES = 64 * 1024
 _PIECE_BYTES = 256 * 1024
@@ -24,6 +25,11 @@ def fingerprint(request: bytes, asked: Mapping[str, object]) -> Generator[None, 
         digest.update(request[at : at + _PIECE_BYTES])
         yield
     return _of_values({**asked, "request": digest.hexdigest()})
+
+
+def fingerprint_of_retry(job_id: UUID) -> bytes:
+    """The same of a call that tries a job again."""
+    return _of_values({"retry_of": str(job_id)})
 
 
 def _of_values(asked: Mapping[str, object]) -> bytes:

@@ -118,7 +118,7 @@ def held(runtime: WebRuntime, keys: Sequence[str]) -> dict[str, KeyHolder]:
 def repeat(runtime: WebRuntime, ask: Ask, holder: KeyHolder) -> Replayed:
     """The job of an ask whose key is held; KeyReused when another request made that."""
     if holder.fingerprint != _fingerprint(runtime, ask):
-        raise _key_reused()
+        raise key_reused()
     return _replayed(runtime, holder, shows_secret=ask.webhook_secret is None)
 
 
@@ -182,11 +182,12 @@ def _outcome(
     if holder is None:
         return ServerBusy("server busy, please try again: the key's job is being removed")
     if holder.fingerprint != job.fingerprint:
-        return _key_reused()
+        return key_reused()
     return _replayed(runtime, holder, shows_secret=made is not None)
 
 
-def _key_reused() -> KeyReused:
+def key_reused() -> KeyReused:
+    """The error of a key that came with another call."""
     return KeyReused("this key came with another request before", field="Idempotency-Key")
 
 

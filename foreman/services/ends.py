@@ -1,8 +1,10 @@
 """How runs end: their jobs are finished, given back or, fenced off, left alone."""
 
+import itertools
 import logging
 import random
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
@@ -18,21 +20,36 @@ from foreman.store.runs import Claim
 
 log = logging.getLogger(__name__)
 
-# A finish that the database does not take is tried again, then left to the reaper.
-FINISH_TRIES = 5
+# While the database is away, an end is kept and tried again: what was generated is not generated
+# twice. When this process stops, or the run is fenced off, it is not kept any longer than this.
+TRIES_AT_LEAST = 5
+RETRY_S, RETRY_LIMIT_S = 0.1, 1.0
+
+Write = Callable[[], bool]
 
 
 class Ends:
-    """Writes the ends of one worker's runs."""
+    """Writes the ends of one worker's runs.
+
+    `is_stopped` says of a run whose end the database does not take that it is not kept any longer.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def succeed(self, claim: Claim, outcome: Outcome) -> None:
+    def succeed(
+        self, claim: Claim, outcome: Outcome, is_stopped: Callable[[], bool] = lambda: False
+    ) -> None:
         """The answer is whole."""
-        self._finish(claim, JobState.SUCCEEDED, outcome)
+        self._finish(claim, JobState.SUCCEEDED, outcome, None, is_stopped)
 
-    def fail(self, claim: Claim, sink: Sink, error: ForemanError) -> None:
+    def fail(
+        self,
+        claim: Claim,
+        sink: Sink,
+        error: ForemanError,
+        is_stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
         """Queue the job again if it may start over, else end it: with this error, or cancelled."""
         failure = _failure(error)
         log.info("run failed", extra={"code": failure.code, "error": failure.message})
@@ -42,12 +59,14 @@ class Ends:
         is_open = may_run_again(
             error, attempt=claim.attempt, max_attempts=claim.max_attempts, is_seen=sink.is_seen
         )
-        if is_open and self._give_back(claim, failure, is_counted=counts(error)):
-            return
+        if is_open:
+            back = partial(self._give_back, claim, failure, is_counted=counts(error))
+            if self._insist(back, is_stopped) is not False:
+                return  # queued again, or nobody can say
         outcome = sink.fail(failure)
         is_cancelled = isinstance(error, JobCancelled)
         state = JobState.CANCELLED if is_cancelled else JobState.FAILED
-        self._finish(claim, state, outcome, failure)
+        self._finish(claim, state, outcome, failure, is_stopped)
 
     def _leave(self, claim: Claim, failure: Failure) -> None:
         """The job is somebody else's, and then this does nothing; or the target alone is lost.
@@ -76,16 +95,34 @@ class Ends:
             )
 
     def _finish(
-        self, claim: Claim, state: JobState, outcome: Outcome, failure: Failure | None = None
+        self,
+        claim: Claim,
+        state: JobState,
+        outcome: Outcome,
+        failure: Failure | None,
+        is_stopped: Callable[[], bool],
     ) -> None:
-        for attempt in range(FINISH_TRIES):
+        write = partial(self._write, claim, state, outcome, failure)
+        if self._insist(write, is_stopped) is False:
+            log.warning("run was fenced off", extra={"fence": claim.fence})
+
+    def _insist(self, write: Write, is_stopped: Callable[[], bool]) -> bool | None:
+        """What `write` says, as soon as the database takes it; None: it was not kept for so long.
+
+        Meanwhile the run's lease is renewed whenever that goes through, and the reaper waits for
+        it: it is lost when somebody else has the job, and then the row says so.
+        """
+        for tries in itertools.count(1):
             try:
-                if not self._write(claim, state, outcome, failure):
-                    log.warning("run was fenced off", extra={"fence": claim.fence})
-                return
+                return write()
             except DatabaseUnavailable as error:
-                log.warning("end not recorded", extra={"try": attempt, "error": str(error)})
-                time.sleep(2**attempt * 0.1)
+                if tries & (tries - 1) == 0:  # less and less often
+                    log.warning("end not recorded", extra={"try": tries, "error": str(error)})
+                if tries >= TRIES_AT_LEAST and is_stopped():
+                    break
+                time.sleep(min(2 ** min(tries, 10) * RETRY_S, RETRY_LIMIT_S))
+        log.error("end of a run is lost: the worker stops, or has lost its lease")
+        return None
 
     def _write(
         self, claim: Claim, state: JobState, outcome: Outcome, failure: Failure | None

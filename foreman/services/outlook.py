@@ -8,6 +8,7 @@ import time
 from collections.abc import Collection
 
 from foreman.core.steps import finished
+from foreman.errors import DatabaseUnavailable
 from foreman.runtime import WebRuntime
 from foreman.services.prospects import prospects
 from foreman.services.rules import visit_rules
@@ -21,6 +22,15 @@ PAUSE_S = 0.005
 
 def read_facts(runtime: WebRuntime) -> None:
     """Read from the rows which targets a worker drives and what waits."""
+    try:
+        _read(runtime)
+    except DatabaseUnavailable:
+        runtime.reads.fail("does not answer")
+        raise
+    runtime.reads.beat()
+
+
+def _read(runtime: WebRuntime) -> None:
     runtime.room.begin_reading()
     with runtime.database.statement() as connection:
         # A worker that renews its lease a little late still drives its target.

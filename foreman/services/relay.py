@@ -1,8 +1,13 @@
-"""The relay: publish the wake-ups that are owed, and again those that the broker lost."""
+"""The relay: publish the wake-ups that are owed, and again those that the broker lost.
+
+Mark, send, and take the mark back of what was not sent: no row is locked while the broker is asked.
+A crash after the mark delays a message by 15 s, as one in a web process does.
+"""
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -11,6 +16,8 @@ from kombu import Connection
 
 from foreman.adapters.broker import queue_length, send_wakeup
 from foreman.core.queues import Wakeup
+from foreman.core.waiting import Waiting
+from foreman.errors import DatabaseUnavailable
 from foreman.store import upkeep
 from foreman.store.db import Database
 
@@ -18,8 +25,7 @@ log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 1.0
 SLICES_PER_TURN = 10
-# How long one transaction sends: far below the 30 s after which PostgreSQL ends an idle one, with
-# PUBLISH_LIMIT_S for the last confirmation besides.
+# How long one slice is sent: less than messages are waited for before they are looked for.
 SLICE_LIMIT_S = 2.0
 
 R = TypeVar("R")
@@ -36,7 +42,7 @@ class Runtime(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """What one transaction has sent; there may be more when it was full and quick."""
+    """What was sent of those marked at once; there may be more when it was full and quick."""
 
     sent: int
     has_more: bool
@@ -82,50 +88,79 @@ class Relay:
     def _publish_slice(self) -> Slice:
         with self._runtime.database.transaction() as connection:
             owed = upkeep.unpublished(connection)
-            # Before the commit: a crash in between doubles a message and loses none.
-            sent = self._send(owed)
-            if sent:
-                upkeep.mark_published(connection, [each.job_id for each in sent])
-        return Slice(len(sent), has_more=len(sent) == upkeep.SLICE)
+            if owed:
+                upkeep.mark_published(connection, [each.job_id for each in owed])
+        sent = self._send(owed, is_owed=True)
+        return Slice(sent, has_more=sent == upkeep.SLICE)
 
     def _look_at_slice(self, is_short: dict[str, bool]) -> Slice:
         with self._runtime.database.transaction() as connection:
             overdue = upkeep.overdue_messages(connection)
             if not overdue:
                 return Slice(0, has_more=False)
+            upkeep.mark_published(connection, [each.job_id for each in overdue])
             new = {each.queue for each in overdue} - is_short.keys()
-            if new:
-                waiting = {each.name: each.count for each in upkeep.waiting_queues(connection)}
-                is_short |= self._using_broker(
-                    lambda broker: {
-                        name: queue_length(broker, name) < waiting.get(name, 0) for name in new
-                    }
-                )
-            lost = [each for each in overdue if is_short[each.queue]]
-            sent = self._send(lost)
-            done = [*(each for each in overdue if not is_short[each.queue]), *sent]
-            upkeep.mark_published(connection, [each.job_id for each in done])
-        return Slice(len(sent), has_more=len(done) == upkeep.SLICE)
+            waiting = upkeep.waiting_queues(connection) if new else []
+        with self._unmarked_on_failure(overdue, is_owed=False):
+            is_short |= self._short_of_messages(new, waiting)
+        lost = [each for each in overdue if is_short[each.queue]]
+        sent = self._send(lost, is_owed=False)
+        is_all = sent == len(lost) and len(overdue) == upkeep.SLICE
+        return Slice(sent, has_more=is_all)
+
+    def _short_of_messages(
+        self, queues: Collection[str], waiting: Sequence[Waiting]
+    ) -> dict[str, bool]:
+        """Of each queue, whether it holds fewer messages than jobs wait for it."""
+        if not queues:
+            return {}
+        counts = {each.name: each.count for each in waiting}
+        return self._using_broker(
+            lambda broker: {
+                name: queue_length(broker, name) < counts.get(name, 0) for name in queues
+            }
+        )
 
     def close(self) -> None:
         if self._connection is not None:
             self._connection.collect()
             self._connection = None
 
-    def _send(self, wakeups: Sequence[Wakeup]) -> Sequence[Wakeup]:
-        """Send these, oldest first, for SLICE_LIMIT_S; returns those that were sent."""
+    def _send(self, wakeups: Sequence[Wakeup], *, is_owed: bool) -> int:
+        """Send these marked ones, oldest first, for SLICE_LIMIT_S; returns how many were sent."""
         if not wakeups:
-            return []
-        return self._using_broker(lambda broker: self._send_by(broker, wakeups))
+            return 0
+        unsent = list(reversed(wakeups))
+        with self._unmarked_on_failure(unsent, is_owed=is_owed):
+            self._using_broker(lambda broker: self._send_by(broker, unsent))
+        self._unmark(unsent, is_owed=is_owed)
+        return len(wakeups) - len(unsent)
 
-    def _send_by(self, broker: Connection, wakeups: Sequence[Wakeup]) -> Sequence[Wakeup]:
+    def _send_by(self, broker: Connection, unsent: list[Wakeup]) -> None:
+        """Send from the end of the list, where each stays until it is sent."""
         producer = self._runtime.celery.amqp.Producer(broker.default_channel, auto_declare=False)
         end_at = time.monotonic() + SLICE_LIMIT_S
-        for number, wakeup in enumerate(wakeups):
-            if number and time.monotonic() >= end_at:
-                return wakeups[:number]
-            send_wakeup(self._runtime.celery, producer, wakeup)
-        return wakeups
+        while unsent:
+            send_wakeup(self._runtime.celery, producer, unsent[-1])
+            unsent.pop()
+            if time.monotonic() >= end_at:
+                return
+
+    @contextmanager
+    def _unmarked_on_failure(self, unsent: Sequence[Wakeup], *, is_owed: bool) -> Iterator[None]:
+        """Whatever the broker raises; should this fail, too, they are looked for in 15 s."""
+        try:
+            yield
+        except BaseException:
+            with suppress(DatabaseUnavailable):
+                self._unmark(unsent, is_owed=is_owed)
+            raise
+
+    def _unmark(self, unsent: Sequence[Wakeup], *, is_owed: bool) -> None:
+        if unsent:
+            job_ids = [each.job_id for each in unsent]
+            with self._runtime.database.statement() as connection:
+                upkeep.unmark_published(connection, job_ids, is_owed=is_owed)
 
     def _using_broker(self, action: Callable[[Connection], R]) -> R:
         if self._connection is None:

@@ -46,7 +46,7 @@ def _check(settings: Settings) -> None:
 
 def broker_problem(settings: Settings) -> str | None:
     """Why the broker cannot be used; None when it can."""
-    connection = broker.connect(settings, **broker.short_limits(settings))
+    connection = broker.connect(settings)
     try:
         connection.channel()
     except Exception as exc:  # the libraries' errors are many; each means the same here

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TypeVar
 
 from foreman.errors import DatabaseUnavailable
-from foreman.periodic import PeriodicTasks
+from foreman.periodic import RETRY_AFTER_S, PeriodicTasks
 from foreman.runtime import WebRuntime
 from foreman.services.cancel import cancel
 from foreman.services.lists import keep_lists
@@ -17,6 +17,7 @@ from foreman.store import kept, runs, targets, upkeep
 NOTES_EVERY_S = 0.2
 FACTS_EVERY_S = 1.0
 KEPT_EVERY_S = 1.0
+WATCH_EVERY_S = 5.0
 BEATS_PER_LEASE = 3
 # The forecasts may take one part in so many of the process's time.
 FORECAST_SHARE = 10
@@ -40,7 +41,7 @@ class WebUpkeep:
         """Register this process and learn what it must know to serve its first request."""
         start = self._tasks.start
         self._beat()
-        start("heartbeat", self._runtime.settings.lease_s / BEATS_PER_LEASE, self._beat)
+        start("heartbeat", self._beat_every_s, self._beat)
         keep_lists(self._tasks, self._runtime.catalog)
         # No request before each list came once, or failed to: what is on no list is not queued.
         self._runtime.catalog.refresh(START_LIMIT_S)
@@ -50,6 +51,7 @@ class WebUpkeep:
         start("kept embeddings", KEPT_EVERY_S, self._keep_embeddings)
         start("overflowed streams", NOTES_EVERY_S, self._cancel_overflowed)
         start("notes", NOTES_EVERY_S, self._write_notes)
+        start("reply queue", WATCH_EVERY_S, self._runtime.inbox.watch)
 
     def close(self) -> None:
         """Stop, and say that this process ends."""
@@ -58,10 +60,22 @@ class WebUpkeep:
             targets.unregister_web(connection, self._runtime.web_id)
 
     def _beat(self) -> None:
-        with self._runtime.heartbeat.statement() as connection:
-            targets.register_web(
-                connection, self._runtime.web_id, host=socket.gethostname(), pid=os.getpid()
-            )
+        writes = self._runtime.writes
+        try:
+            with self._runtime.heartbeat.statement() as connection:
+                targets.register_web(
+                    connection, self._runtime.web_id, host=socket.gethostname(), pid=os.getpid()
+                )
+        except DatabaseUnavailable:
+            writes.fail("takes no writes")
+            raise
+        writes.beat()
+
+    def _beat_every_s(self) -> float:
+        """Once the database is back, others judge by this beat whether our clients still wait."""
+        if self._runtime.writes.has_failed:
+            return RETRY_AFTER_S
+        return self._runtime.settings.lease_s / BEATS_PER_LEASE
 
     def _look_ahead(self) -> None:
         self._forecast_took_s = look_ahead(self._runtime)

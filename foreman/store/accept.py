@@ -198,6 +198,13 @@ def insert_jobs(
     return new
 
 
+def take_key(connection: Connection, key: str, fingerprint: bytes, job_id: UUID) -> bool:
+    """Make a job of this transaction the one of its caller's key; False: another one has it."""
+    row = upsert(IdempotencyKey).values(key=key, fingerprint=fingerprint, job_id=job_id)
+    taken = row.on_conflict_do_nothing().returning(IdempotencyKey.job_id)
+    return connection.scalar(taken) is not None
+
+
 def holders_of(connection: Connection, keys: Sequence[str]) -> dict[str, KeyHolder]:
     """Who holds these keys."""
     held = _HOLD.run(connection, {"keys": list(keys)})

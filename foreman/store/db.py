@@ -1,29 +1,30 @@
 """The database: an engine with bounds, and the two ways to use it.
 
 Every wait here has a limit: to connect, to get a connection of the pool, to run a statement, to sit
-in a transaction. Errors of the driver become `DatabaseUnavailable` here and nowhere else.
+in a transaction. Errors of the driver become `DatabaseUnavailable` here and nowhere else; which
+ones do is what `failures` says.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address
+from typing import Any
 
 import psycopg
 from psycopg.pq import Conninfo
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import DisconnectionError, InterfaceError, OperationalError, TimeoutError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError, TimeoutError
 from sqlalchemy.pool import NullPool
 
-from foreman.errors import DatabaseUnavailable, StatementTooSlow
+from foreman.errors import DatabaseUnavailable
+from foreman.store.bounded import BoundedConnection, SilentConnection
+from foreman.store.failures import Reports, failure_of
 
 CONNECT_LIMIT_S = 5
 POOL_LIMIT_S = 5
-STATEMENT_LIMIT_MS = 30_000
-_OPTIONS = (
-    f"-c statement_timeout={STATEMENT_LIMIT_MS}"
-    f" -c idle_in_transaction_session_timeout={STATEMENT_LIMIT_MS}"
-    " -c timezone=UTC"
-)
+# The server ends a statement after this; a little later this process closes the connection.
+STATEMENT_LIMIT_S = 15.0
+IDLE_LIMIT_MS = 30_000  # in a transaction
 # A peer that vanishes without a word is noticed within some 15 s, whether we wait for its answer or
 # for it to take our bytes: TCP alone would go on for minutes, and the whole pool with it.
 _PEER_GONE = {
@@ -32,10 +33,6 @@ _PEER_GONE = {
     "keepalives_count": 2,
     "tcp_user_timeout": 15_000,  # milliseconds
 }
-
-
-# The same errors when the driver is used without SQLAlchemy.
-_OF_DRIVER = (psycopg.OperationalError, psycopg.InterfaceError)
 
 # Where nobody listens on the line to the server.
 LOCAL_NAMES = ("localhost", "")
@@ -69,7 +66,11 @@ def _is_local(host: str) -> bool:
 class Database:
     """A pool of connections to one PostgreSQL."""
 
-    def __init__(self, url: str, *, pool_size: int) -> None:
+    def __init__(
+        self, url: str, *, pool_size: int, statement_limit_s: float = STATEMENT_LIMIT_S
+    ) -> None:
+        self._statement_limit_s = statement_limit_s
+        self._reports = Reports()
         self._engine: Engine = create_engine(
             url,
             pool_size=pool_size,
@@ -81,24 +82,25 @@ class Database:
             hide_parameters=True,  # they are clients' prompts: no log may quote them
             connect_args={
                 "connect_timeout": CONNECT_LIMIT_S,
-                "options": _OPTIONS,
+                "options": _options(statement_limit_s),
                 **_PEER_GONE,
                 **tls_options(url),
             },
         )
+        event.listen(self._engine, "do_connect", self._connect)
         event.listen(self._engine, "checkout", _check)
         self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """Several statements that hold together or not at all."""
-        with _translated(), self._engine.begin() as connection:
+        with self._translated(), self._engine.begin() as connection:
             yield connection
 
     @contextmanager
     def statement(self) -> Iterator[Connection]:
         """One statement that is its own transaction: a third of the round trips."""
-        with _translated(), self._autocommit.connect() as connection:
+        with self._translated(), self._autocommit.connect() as connection:
             yield connection
 
     def check(self) -> None:
@@ -109,12 +111,47 @@ class Database:
     def close(self) -> None:
         self._engine.dispose()
 
+    def _connect(
+        self, dialect: object, record: object, args: list[Any], options: dict[str, Any]
+    ) -> BoundedConnection:
+        """In place of the driver's own class of connections."""
+        connection = BoundedConnection.connect(*args, **options)
+        connection.statement_limit_s = self._statement_limit_s
+        return connection
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except TimeoutError as exc:
+            self._reports.add(exc)
+            raise DatabaseUnavailable from exc
+        except (DBAPIError, psycopg.Error) as exc:
+            # The driver's own error, with SQLAlchemy's around it unless it was used directly.
+            original = exc.orig if isinstance(exc, DBAPIError) else exc
+            failure = failure_of(original) if isinstance(original, psycopg.Error) else None
+            if original is None or failure is None:
+                raise
+            self._reports.add(original)
+            if isinstance(original, SilentConnection):
+                self._engine.dispose()  # those that are idle now are as old, and as silent
+            raise failure from exc
+
+
+def _options(statement_limit_s: float) -> str:
+    """What every session begins with."""
+    return (
+        f"-c statement_timeout={round(statement_limit_s * 1000)}"
+        f" -c idle_in_transaction_session_timeout={IDLE_LIMIT_MS}"
+        " -c timezone=UTC"
+    )
+
 
 @contextmanager
-def driver_of(connection: Connection) -> Iterator[psycopg.Connection]:
+def driver_of(connection: Connection) -> Iterator[BoundedConnection]:
     """The driver's own connection, for what SQLAlchemy cannot do: COPY, results in binary."""
     driver = connection.connection.driver_connection
-    assert isinstance(driver, psycopg.Connection)  # the only driver that `database_url` allows
+    assert isinstance(driver, BoundedConnection)  # `Database` makes no other
     try:
         yield driver
     except psycopg.Error:
@@ -152,15 +189,3 @@ def _check(connection: psycopg.Connection, *_: object) -> None:
         connection.pgconn.consume_input()  # then this is the end
     except psycopg.OperationalError as exc:
         raise DisconnectionError from exc
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    # OperationalError is the driver's word for everything between "cannot connect" and "shutting
-    # down"; a broken statement is another class, a defect, and stays visible as one.
-    try:
-        yield
-    except (OperationalError, InterfaceError, TimeoutError, *_OF_DRIVER) as exc:
-        if isinstance(getattr(exc, "orig", exc), psycopg.errors.QueryCanceled):
-            raise StatementTooSlow from exc
-        raise DatabaseUnavailable from exc

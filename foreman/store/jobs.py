@@ -27,12 +27,14 @@ from foreman.core.states import END_STATES, JobState, Source
 from foreman.errors import NoLiveTarget, WaitedTooLong
 from foreman.store.fixed import FixedStatement
 from foreman.store.large import Value, atomic, is_large
-from foreman.store.models import Event, Job, Payload
+from foreman.store.models import Event, Job, Payload, WebProcess
 from foreman.store.moves import durability, move
 from foreman.store.payloads import write_payloads
 
 # A job can move between a cancel's statements, but not for ever.
 CANCEL_TRIES = 10
+# A web process that was heard of less long ago is not written down again by each of its jobs.
+BEAT_AGE = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,10 +87,17 @@ def _insertion(*, has_payload: bool) -> Select[Any]:
     statement = select(durability(row_cte.c.source)).add_cte(event.cte("event"))
     if not has_payload:
         return statement
+    # A beat: who accepts a job is alive, and may have been unable to say so for long. Not with a
+    # large payload, whose transaction would keep the row from the next beat.
+    beat = (
+        update(WebProcess)
+        .where(WebProcess.id == bindparam("web_id"), WebProcess.seen_at < func.now() - BEAT_AGE)
+        .values(seen_at=func.now())
+    )
     payload = insert(Payload).values(
         {name: bindparam(name) for name in _OF_PAYLOAD} | {"job_id": bindparam("id")}
     )
-    return statement.add_cte(payload.cte("payload"))
+    return statement.add_cte(payload.cte("payload"), beat.cte("beat"))
 
 
 _OF_PAYLOAD = ("query", "headers", "body")

@@ -16,7 +16,7 @@ from psycopg import sql
 from sqlalchemy import ColumnElement, Connection, Integer, bindparam, func
 
 from foreman.core.splice import Spliced
-from foreman.store.db import STATEMENT_LIMIT_MS, driver_of
+from foreman.store.db import driver_of
 
 # Up to this size a value travels in the statement that needs it, in one round trip.
 LARGE_BYTES = 1024 * 1024
@@ -71,15 +71,21 @@ def copy_rows(
 @contextmanager
 def time_to_write(connection: Connection, size_bytes: int) -> Iterator[None]:
     """Let a statement of this transaction take as long as so many bytes may need."""
-    extra_ms = size_bytes * 1000 // SLOWEST_BYTES_PER_S
-    _limit_statements(connection, STATEMENT_LIMIT_MS + extra_ms)
-    yield  # after an error the transaction ends, and the limit with it
-    _limit_statements(connection, STATEMENT_LIMIT_MS)
+    extra_s = size_bytes / SLOWEST_BYTES_PER_S
+    with driver_of(connection) as driver:
+        usual_s = driver.statement_limit_s
+        _limit_statements(connection, usual_s + extra_s)
+        driver.statement_limit_s = usual_s + extra_s
+        try:
+            yield  # after an error the transaction ends, and the server's limit with it
+        finally:
+            driver.statement_limit_s = usual_s
+    _limit_statements(connection, usual_s)
 
 
-def _limit_statements(connection: Connection, limit_ms: int) -> None:
+def _limit_statements(connection: Connection, limit_s: float) -> None:
     setting = "SELECT set_config('statement_timeout', %s, true)"
-    connection.exec_driver_sql(setting, (str(limit_ms),))
+    connection.exec_driver_sql(setting, (str(round(limit_s * 1000)),))
 
 
 def range_of(column: Any) -> ColumnElement[bytes]:

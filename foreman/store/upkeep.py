@@ -48,7 +48,7 @@ from foreman.store.moves import move
 REPUBLISH_FIRST_S = 15
 REPUBLISH_LIMIT_S = 60
 BATCH = 500
-# Rows that are locked while their messages are sent.
+# Messages that are marked, and then sent, at once.
 SLICE = 50
 
 
@@ -93,7 +93,7 @@ def _wakeups(rows: Iterable[Any]) -> list[Wakeup]:
 
 
 def unpublished(connection: Connection) -> list[Wakeup]:
-    """Jobs that wait and are owed a message, oldest first; locked until the transaction ends."""
+    """Jobs that wait and are owed a message, oldest first; locked until they are marked."""
     statement = (
         select(*_WAKEUP)
         .where(is_ready(), Job.published_at.is_(None))
@@ -138,6 +138,39 @@ def unpublish(connection: Connection, job_ids: Sequence[UUID]) -> None:
         .values(published_at=None)
     )
     connection.execute(statement)
+
+
+def unmark_published(connection: Connection, job_ids: Sequence[UUID], *, is_owed: bool) -> None:
+    """Take the mark of messages back that were not sent after all: owed again, or looked for."""
+    since = func.now() - timedelta(seconds=REPUBLISH_LIMIT_S)
+    statement = (
+        update(Job)
+        .where(Job.id.in_(job_ids), Job.state == JobState.QUEUED)
+        .values(
+            published_at=None if is_owed else since,
+            publish_tries=func.greatest(Job.publish_tries - 1, 0),
+        )
+    )
+    connection.execute(statement)
+
+
+def doubt_messages(connection: Connection, queue: str, *, younger_s: float) -> int:
+    """Have the relay look at once for the messages of a residency; returns for how many.
+
+    Not for those that were sent less than `younger_s` ago, which may be on their way. The broker
+    has none of them: it is enough that the relay looks for the oldest, and sends what is missing.
+    """
+    since = func.now() - timedelta(seconds=REPUBLISH_LIMIT_S)
+    sent = func.now() - timedelta(seconds=younger_s)
+    doubted = (
+        select(Job.id)
+        .where(is_ready(), Job.queue == queue, Job.published_at.between(since, sent))
+        .order_by(Job.queued_at)
+        .limit(BATCH)
+        .with_for_update(skip_locked=True)
+    )
+    statement = update(Job).where(Job.id.in_(doubted)).values(published_at=since).returning(Job.id)
+    return len(connection.execute(statement).all())
 
 
 @dataclass(frozen=True, slots=True)

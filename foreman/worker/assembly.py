@@ -55,6 +55,7 @@ _TOLD = (
     effects.RecordLoad,
     effects.SaveRoom,
     effects.TellHealth,
+    effects.DoubtMessages,
 )
 
 

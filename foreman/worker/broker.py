@@ -14,7 +14,7 @@ from contextlib import suppress
 import kombu
 from kombu import Connection
 
-from foreman.adapters.broker import connect_to_drain
+from foreman.adapters.broker import connect, connect_to_drain, cut
 from foreman.adapters.intake import BEAT_S, Intake
 from foreman.config import Settings
 from foreman.worker.effects import Ack, Pull, Reconnect, Requeue, SetAside
@@ -69,7 +69,7 @@ class BrokerThread:
         connection = self._connection
         if connection is not None:
             self._is_dropped.set()
-            threading.Thread(target=_drop, args=(connection,), daemon=True).start()
+            cut(connection)
 
     def stop(self, limit_s: float) -> bool:
         """Carry out what was ordered, close the connection, end; False: it takes too long."""
@@ -88,16 +88,19 @@ class BrokerThread:
         pause_s = RETRY_S
         while not self._is_stopped.is_set():
             try:
-                with connect_to_drain(self._settings) as connection:
-                    self._connection = connection
-                    self._is_dropped.clear()
-                    self._tell(Connected(True))
-                    pause_s = RETRY_S
-                    self._serve(Intake(connection, self._settings, self._forget))
-                    return
+                self._connection = connection = connect_to_drain(self._settings)
+                self._is_dropped.clear()
+                self._tell(Connected(True))
+                pause_s = RETRY_S
+                self._serve(Intake(connection, self._settings, self._forget))
+                connection.release()
+                return
             except Exception as exc:  # the outermost loop: whatever the broker does, go on
-                log.warning("broker connection lost", extra={"error": repr(exc)})
+                facts = {"broker": connect(self._settings).host, "error": repr(exc)}
+                log.warning("broker connection lost", extra=facts)
             finally:
+                if self._connection is not None:
+                    _drop(self._connection)  # it asks the broker nothing, which may be silent
                 self._connection = self._pull = self._parked = None
                 self._unsettled.clear()
                 self._tell(Connected(False))

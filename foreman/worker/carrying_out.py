@@ -5,6 +5,7 @@ from typing import Any
 
 from foreman.runtime import WorkerRuntime
 from foreman.worker import effects
+from foreman.worker.doubts import Doubts
 from foreman.worker.events import Event
 from foreman.worker.leases import Leases
 from foreman.worker.loading import Loader
@@ -23,6 +24,7 @@ def carry_out_with(runtime: WorkerRuntime) -> tuple[CarryOut, Flush]:
     be called now and then, by any thread.
     """
     requests, leases, teller = TargetRequests(runtime), Leases(runtime), Teller(runtime)
+    doubts = Doubts(runtime)
     told = (
         effects.TellLoading,
         effects.TellResidents,
@@ -38,5 +40,6 @@ def carry_out_with(runtime: WorkerRuntime) -> tuple[CarryOut, Flush]:
         effects.LoadModel: Loader(runtime).load,
         effects.KeepLoaded: requests.keep_loaded,
         effects.Probe: requests.probe,
+        effects.DoubtMessages: doubts.report,
         **dict.fromkeys(told, teller.tell),
     }, teller.flush

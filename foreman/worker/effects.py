@@ -188,6 +188,13 @@ class TellHealth:
 
 
 @dataclass(frozen=True, slots=True)
+class DoubtMessages:
+    """Report to the relay that rows of this residency wait and the broker has no message."""
+
+    queue: str
+
+
+@dataclass(frozen=True, slots=True)
 class GiveUp:
     """End the process, to be started again."""
 
@@ -222,6 +229,7 @@ Effect = (
     | RecordLoad
     | SaveRoom
     | TellHealth
+    | DoubtMessages
     | GiveUp
     | Log
 )

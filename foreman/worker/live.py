@@ -12,7 +12,14 @@ from uuid import UUID
 
 from foreman.adapters.target import Call
 from foreman.core.queues import Residency
-from foreman.errors import DeadlinePassed, Defect, ForemanError, JobTooLong
+from foreman.errors import (
+    DeadlinePassed,
+    Defect,
+    ForemanError,
+    JobTooLong,
+    ShuttingDown,
+    WorkerLost,
+)
 from foreman.services.sink import Sink
 from foreman.store.runs import Claim
 from foreman.worker.events import Claimed, Ended, Event, Unclaimed
@@ -72,6 +79,10 @@ class LiveRun:
         if self.is_claimed:
             self.sink.stop()
         self._woken.set()
+
+    def is_given_up(self) -> bool:
+        """Whether its worker stops, or has lost its lease: its end is not kept for long."""
+        return isinstance(self.stopped_by, ShuttingDown | WorkerLost)
 
     def proceed(self, error: ForemanError | None) -> None:
         """What it waits for is there, or, with an error, will not be."""

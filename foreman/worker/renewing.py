@@ -21,6 +21,10 @@ log = logging.getLogger(__name__)
 
 # Two renewals may be lost before a lease is.
 RENEWALS_PER_LEASE = 3
+# After a renewal that the database did not take.
+FAILED_AGAIN_S = 1.0
+# So long after a time without the database, a web process may not have been heard of again.
+PATIENCE_LEASES = 2
 # A skipped run's lease may have run out when its row is free again: be there before the reaper.
 SKIPPED_AGAIN_S = 0.25
 
@@ -41,11 +45,12 @@ class TargetLease:
         self._acquire = acquire
         self._release = release
         self._lease: Lease | None = None
+        self._has_failed = False
 
-    @property
     def every_s(self) -> float:
-        """How often `renew` is to be called."""
-        return self._runtime.settings.lease_s / RENEWALS_PER_LEASE
+        """How long until `renew` is to be called."""
+        usual_s = self._runtime.settings.lease_s / RENEWALS_PER_LEASE
+        return min(FAILED_AGAIN_S, usual_s) if self._has_failed else usual_s
 
     def acquire(self, effect: Acquire) -> Event | None:
         event = self._acquire(effect)
@@ -70,13 +75,15 @@ class TargetLease:
             return
         began_at = time.monotonic()
         try:
-            with self._runtime.database.statement() as connection:
+            with self._runtime.leases.statement() as connection:
                 is_held = targets.renew_lease(
                     connection, lease, lease_s=self._runtime.settings.lease_s
                 )
         except DatabaseUnavailable as error:
+            self._has_failed = True
             log.warning("lease not renewed", extra={"error": str(error)})
             return
+        self._has_failed = False
         if is_held:
             self._tell(Renewed(lease, began_at))
         elif self._lease is lease:
@@ -91,11 +98,15 @@ class RunLeases:
         self._runtime = runtime
         self._live = live
         self._has_skipped = False  # a run whose row was locked
+        self._has_failed = False
+        self._believes_at = 0.0  # that a web process which is silent is gone
 
     def every_s(self) -> float:
         """How long until `renew` is to be called: a skipped run as soon as its row is free."""
-        lease_s = self._runtime.settings.lease_s
-        return SKIPPED_AGAIN_S if self._has_skipped else lease_s / RENEWALS_PER_LEASE
+        if self._has_skipped:
+            return SKIPPED_AGAIN_S
+        usual_s = self._runtime.settings.lease_s / RENEWALS_PER_LEASE
+        return min(FAILED_AGAIN_S, usual_s) if self._has_failed else usual_s
 
     def renew(self) -> None:
         """Renew the leases of the runs that are claimed, and say how far they are."""
@@ -104,7 +115,7 @@ class RunLeases:
         if not running:
             return
         try:
-            with self._runtime.database.statement() as connection:
+            with self._runtime.leases.statement() as connection:
                 renewed = renewals.renew_runs(
                     connection,
                     {job_id: run.claim.fence for job_id, run in running.items()},
@@ -114,12 +125,17 @@ class RunLeases:
                 if tokens := _tokens(running):
                     renewals.note_progress(connection, tokens)
         except DatabaseUnavailable as error:
+            self._has_failed = True
             log.warning("runs not renewed", extra={"error": str(error)})
             return
+        if self._has_failed:
+            self._has_failed = False
+            self._believes_at = time.monotonic() + PATIENCE_LEASES * settings.lease_s
+        believes = time.monotonic() >= self._believes_at
         still_running = self._live.claimed()
         for job_id, run in running.items():
             if still_running.get(job_id) is run:  # else its row has ended with it
-                _heed(run, renewed.get(job_id))
+                _heed(run, renewed.get(job_id), believes_silence=believes)
         self._has_skipped = not all(each.is_renewed for each in renewed.values())
 
 
@@ -132,8 +148,8 @@ def _tokens(running: Mapping[UUID, LiveRun]) -> dict[tuple[UUID, int], int]:
     }
 
 
-def _heed(run: LiveRun, renewal: renewals.Renewal | None) -> None:
+def _heed(run: LiveRun, renewal: renewals.Renewal | None, *, believes_silence: bool) -> None:
     if renewal is None:
         run.stop(WorkerLost())
-    elif renewal.is_cancelled or not renewal.has_listener:
+    elif renewal.is_cancelled or (believes_silence and not renewal.has_listener):
         run.stop(JobCancelled())

@@ -35,6 +35,7 @@ from foreman.services.answer import check_final
 from foreman.services.asking import Asked, ask, with_body
 from foreman.services.collecting import CollectedSink
 from foreman.services.ends import Ends
+from foreman.services.reap import FORGET_WEBS_AFTER_S
 from foreman.services.sink import Outcome, Sink
 from foreman.services.telling import ToldSink
 from foreman.store import runs, upkeep
@@ -91,7 +92,9 @@ class Runner:
                     target=run.target,
                     phase=Phase.GENERATING if run.is_ready else Phase.LOADING,
                     lease_s=settings.lease_s,
-                    web_silence_s=settings.web_silence_s,
+                    # A job of a web process that is gone is the reaper's. After a time without the
+                    # database nobody has been heard of, and a message that is dropped is missed.
+                    web_silence_s=FORGET_WEBS_AFTER_S,
                 )
         except DatabaseUnavailable as error:
             log.warning("job not claimed", extra={"error": str(error)})
@@ -124,7 +127,7 @@ class Runner:
             self._fail(run, run.stopped_by or Defect())
         else:
             self._leave_target(run, None)
-            self._ends.succeed(run.claim, outcome)
+            self._ends.succeed(run.claim, outcome, run.is_given_up)
             _log_end(run, outcome)
         finally:
             run.call.close()
@@ -150,7 +153,7 @@ class Runner:
         if isinstance(cause, TargetUnreachable):
             self._lose(run.target, str(cause))
         self._leave_target(run, cause)
-        self._ends.fail(run.claim, run.sink, cause)
+        self._ends.fail(run.claim, run.sink, cause, run.is_given_up)
 
     def _leave_target(self, run: LiveRun, error: ForemanError | None) -> None:
         """The target is at rest: the next job need not wait until this one's end is recorded."""

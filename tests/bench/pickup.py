@@ -37,7 +37,7 @@ def measure(stack: Stack, count: int) -> list[float]:
     database = Database(settings.database_url, pool_size=2)
     publisher = Publisher(
         broker.make_celery(settings),
-        partial(broker.connect, settings, **broker.short_limits(settings)),
+        partial(broker.connect, settings, wait_limit_s=broker.PUBLISH_LIMIT_S),
         lambda job_id: print(f"not published: {job_id}"),
     )
     try:

@@ -13,8 +13,8 @@ import pytest
 from kombu import Connection
 
 from foreman.adapters import broker
-from foreman.adapters.channel import Flow, Outgoing, Senders, reply_queue
-from foreman.adapters.inbox import Inbox, Mailbox, Note
+from foreman.adapters.channel import SEND_LIMIT_S, Flow, Outgoing, Senders, reply_queue
+from foreman.adapters.inbox import SILENCE_LIMIT_S, Inbox, Mailbox, Note
 from foreman.adapters.publisher import Publisher
 from foreman.config import Settings, from_env
 from foreman.core.frames import Frame, FrameKind, decode
@@ -28,7 +28,7 @@ WINDOW_BYTES = 1024 * 1024
 PATIENCE_S = 20.0
 
 
-def _settings(broker_url: str) -> Settings:
+def settings_of(broker_url: str) -> Settings:
     return from_env(
         {"DATABASE_URL": "postgres://nobody@nowhere/none", "FOREMAN_BROKER_URL": broker_url}
     )
@@ -44,14 +44,22 @@ class Channel:
         is_redis = settings.is_redis
         self.inbox = Inbox(
             self.web_id,
-            partial(broker.connect, settings, heartbeat_s=broker.HEARTBEAT_S),
+            partial(
+                broker.connect,
+                settings,
+                heartbeat_s=broker.HEARTBEAT_S,
+                wait_limit_s=SILENCE_LIMIT_S,
+                confirm_publish=False,
+            ),
             is_redis=is_redis,
             window_bytes=WINDOW_BYTES,
             report=self.report,
             on_overflow=self.overflowed.put,
         )
         self.senders = Senders(
-            partial(broker.connect, settings), Flow(WINDOW_BYTES, patience_s), is_redis=is_redis
+            partial(broker.connect, settings, wait_limit_s=SEND_LIMIT_S),
+            Flow(WINDOW_BYTES, patience_s),
+            is_redis=is_redis,
         )
         assert self.inbox.wait_until_consuming(20)
 
@@ -65,7 +73,7 @@ class Channel:
 
 @pytest.fixture
 def settings(broker_url: str) -> Settings:
-    return _settings(broker_url)
+    return settings_of(broker_url)
 
 
 @pytest.fixture
@@ -75,10 +83,10 @@ def channel(settings: Settings) -> Iterator[Channel]:
     opened.close()
 
 
-def _frames(mailbox: Mailbox) -> Iterator[Frame]:
+def frames_of(mailbox: Mailbox) -> Iterator[Frame]:
     """What arrives, up to the end."""
     while True:
-        item = mailbox.take(10)
+        item = mailbox.take(30)
         assert isinstance(item, Frame), item
         yield item
         if item.kind is FrameKind.END:
@@ -96,7 +104,7 @@ def test_frames_arrive_whole_numbered_and_in_order(channel: Channel) -> None:
         outgoing.send(FrameKind.DATA, piece)
     outgoing.send(FrameKind.END)
 
-    frames = list(_frames(mailbox))
+    frames = list(frames_of(mailbox))
     assert [frame.seq for frame in frames] == list(range(len(frames)))
     assert {frame.fence for frame in frames} == {7}
     assert frames[0].payload == b"head"
@@ -144,7 +152,7 @@ def test_jobs_that_share_the_channel_do_not_see_each_others_frames(channel: Chan
         outgoing.send(FrameKind.END)
 
     for job_id, mailbox in mailboxes.items():
-        assert b"".join(frame.payload for frame in _frames(mailbox)) == jobs[job_id]
+        assert b"".join(frame.payload for frame in frames_of(mailbox)) == jobs[job_id]
 
 
 def _send_in_background(outgoing: Outgoing, pieces: list[bytes]) -> Future[None]:
@@ -176,11 +184,11 @@ def test_a_stream_that_nobody_takes_pauses_and_the_others_go_on(channel: Channel
     wait_for(lambda: to_deaf.window.sent_bytes >= WINDOW_BYTES)
     to_other.send(FrameKind.END)
 
-    assert [frame.kind for frame in _frames(other_box)] == [FrameKind.END]
+    assert [frame.kind for frame in frames_of(other_box)] == [FrameKind.END]
     assert not sending.done()
     assert to_deaf.window.sent_bytes < WINDOW_BYTES + 100_000
     size = 0
-    for frame in _frames(deaf_box):  # its client reads again
+    for frame in frames_of(deaf_box):  # its client reads again
         size += len(frame.payload)
         deaf_box.note_taken(1, len(frame.payload))
         while not channel.reports.empty():
@@ -198,7 +206,7 @@ def test_a_stream_within_its_window_causes_no_report(channel: Channel) -> None:
     for _ in range(40):
         outgoing.send(FrameKind.DATA, b"x" * 10_000)
     outgoing.send(FrameKind.END)
-    for frame in _frames(mailbox):
+    for frame in frames_of(mailbox):
         mailbox.note_taken(1, len(frame.payload))
 
     assert channel.reports.empty()
@@ -213,7 +221,7 @@ def test_a_frame_larger_than_the_window_passes_alone(channel: Channel) -> None:
     outgoing.send(FrameKind.DATA, line)
     outgoing.send(FrameKind.END)
 
-    assert b"".join(frame.payload for frame in _frames(mailbox)) == line
+    assert b"".join(frame.payload for frame in frames_of(mailbox)) == line
     assert channel.overflowed.empty()
 
 
@@ -233,7 +241,7 @@ def test_a_lost_report_is_asked_for_again(channel: Channel) -> None:
     mailbox.note_taken(1, 0)
     outgoing.credit(channel.reports.get(timeout=10)[2])
 
-    assert b"".join(frame.payload for frame in _frames(mailbox)) == b"last"
+    assert b"".join(frame.payload for frame in frames_of(mailbox)) == b"last"
     assert sending.result(10) is None
 
 
@@ -313,4 +321,4 @@ def test_what_cannot_be_published_is_reported_at_once(unreachable: Settings) -> 
 
 @pytest.fixture(params=["redis", "amqp"])
 def unreachable(request: pytest.FixtureRequest) -> Settings:
-    return _settings(f"{request.param}://127.0.0.1:{free_port()}/")
+    return settings_of(f"{request.param}://127.0.0.1:{free_port()}/")

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 FILE_LIMIT, FUNCTION_LIMIT = 300, 50
 
 LOWEST = {"errors", "refusals", "connection_settings", "config", "parsing", "logs", "ids", "core"}
-LOWEST |= {"turns", "scheduling", "sizes"}
+LOWEST |= {"turns", "pulse", "scheduling", "sizes"}
 BELOW_RUNTIME = LOWEST | {"store", "adapters"}
 BELOW_SERVICES = BELOW_RUNTIME | {"periodic", "runtime"}
 BELOW_API = BELOW_SERVICES | {"services"}
@@ -32,6 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "config": {"errors", "parsing", "sizes", "connection_settings", "core"},
     "logs": set(),
     "ids": set(),
+    "pulse": set(),
     "turns": {"errors", "core"},
     "core": {"errors", "refusals"},
     "scheduling": {"errors", "core"},

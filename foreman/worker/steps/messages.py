@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from foreman.core.queues import residency_queue
-from foreman.worker.effects import ERROR, INFO, Log, Requeue, SetAside, StartRun
+from foreman.worker.effects import ERROR, INFO, DoubtMessages, Log, Requeue, SetAside, StartRun
 from foreman.worker.events import Connected, Empty, Message, Refuse
 from foreman.worker.state import Ask, Held, Idle, Job, Load, LoadStage, Stage
 from foreman.worker.steps import rhythm
@@ -134,6 +134,7 @@ def leave_out(turn: Turn, queue: str) -> None:
     """Count these rows as not there for a moment."""
     pulls = turn.state.pulls
     turn.do(Log(INFO, "rows wait, and the broker has no message of them", {"queue": queue}))
+    turn.do(DoubtMessages(queue))
     turn.change_pulls(
         left_out={**pulls.left_out, queue: turn.now + LEFT_OUT_S},
         late_since=_without(pulls.late_since, queue),

@@ -16,7 +16,7 @@ from foreman.ids import new_id
 from foreman.store import jobs, runs
 from tests.factories import failure
 from tests.integration.api.ground import Caller, Reply, ask, problem_of
-from tests.integration.store.ground import Store
+from tests.integration.store.ground import Store, race
 
 
 def finish(store: Store, job_id: UUID, state: JobState = JobState.SUCCEEDED) -> None:
@@ -247,3 +247,38 @@ def test_many_waiters_need_one_thread_and_no_connection_each(caller: Caller, sto
     store.do(jobs.cancel_job, first, reason="asked")
     assert longest.answer().json["has_ended"] is True
     wait_until(lambda: watchers() == 0)
+
+
+def test_a_retry_with_a_key_makes_one_job_however_often_it_comes(
+    caller: Caller, store: Store
+) -> None:
+    old_id, other_id = caller.submit(), caller.submit()
+    finish(store, old_id, JobState.FAILED)
+    finish(store, other_id, JobState.FAILED)
+
+    def again(job_id: UUID = old_id) -> Reply:
+        return caller.post(f"/jobs/{job_id}/retry", Idempotency_Key="again-1")
+
+    first = again()
+    assert (first.status_code, first.headers.get("Idempotent-Replayed")) == (202, None)
+    store.sql("DELETE FROM payloads WHERE job_id = :id", id=old_id)  # a repeat is not judged anew
+    repeats = [again(), again()]
+
+    assert {each.json["id"] for each in repeats} == {first.json["id"]}
+    assert {each.headers["Idempotent-Replayed"] for each in repeats} == {"true"}
+    assert problem_of(again(other_id)) == (422, "idempotency_key_reused", "Idempotency-Key")
+    taken = caller.post("/jobs", ask(), Idempotency_Key="again-1")
+    assert problem_of(taken)[1] == "idempotency_key_reused"
+    assert len(store.sql("SELECT id FROM jobs")) == 3
+
+
+def test_retries_that_race_with_one_key_make_one_job(caller: Caller, store: Store) -> None:
+    old_id = caller.submit()
+    finish(store, old_id, JobState.FAILED)
+
+    def again() -> str:
+        answer = Caller(caller.app).post(f"/jobs/{old_id}/retry", Idempotency_Key="again-2")
+        return str(answer.json["id"])
+
+    assert len(set(race(*[again] * 6))) == 1
+    assert len(store.sql("SELECT id FROM jobs")) == 2

@@ -163,14 +163,14 @@ def test_a_process_that_stops_lets_its_waiters_go(
 
 def test_a_defect_is_a_problem_without_its_details(caller: Caller, store: Store) -> None:
     caller.submit()
-    store.sql("ALTER TABLE events RENAME TO events_away")
+    store.sql("ALTER TABLE events RENAME COLUMN reason TO reason_away")
     try:
         answer = caller.get(f"/jobs/{_only_id(store)}/events")
     finally:
-        store.sql("ALTER TABLE events_away RENAME TO events")
+        store.sql("ALTER TABLE events RENAME COLUMN reason_away TO reason")
 
     assert problem_of(answer)[:2] == (500, "internal_error")
-    assert "events" not in answer.text
+    assert "reason" not in answer.text
 
 
 def test_the_message_of_an_accepted_job_is_in_the_queue_of_its_class(

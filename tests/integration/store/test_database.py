@@ -11,7 +11,13 @@ from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from foreman.embedded.probe import free_port
 from foreman.errors import DatabaseUnavailable
-from foreman.store.db import CONNECT_LIMIT_S, POOL_LIMIT_S, STATEMENT_LIMIT_MS, Database
+from foreman.store.db import (
+    CONNECT_LIMIT_S,
+    IDLE_LIMIT_MS,
+    POOL_LIMIT_S,
+    STATEMENT_LIMIT_S,
+    Database,
+)
 from tests.integration.store.ground import Store, race
 
 SLACK_S = 3.0
@@ -83,11 +89,17 @@ def test_a_statement_that_takes_too_long_is_given_up(database: Database) -> None
     database.check()
 
 
-@pytest.mark.parametrize("name", ["statement_timeout", "idle_in_transaction_session_timeout"])
-def test_every_session_has_its_limits(store: Store, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "limit_ms"),
+    [
+        ("statement_timeout", STATEMENT_LIMIT_S * 1000),
+        ("idle_in_transaction_session_timeout", IDLE_LIMIT_MS),
+    ],
+)
+def test_every_session_has_its_limits(store: Store, name: str, limit_ms: float) -> None:
     (row,) = store.sql(f"SELECT setting FROM pg_settings WHERE name = '{name}'")
 
-    assert row["setting"] == str(STATEMENT_LIMIT_MS)
+    assert int(row["setting"]) == limit_ms
 
 
 def test_times_are_read_in_utc(store: Store) -> None:

@@ -179,3 +179,26 @@ def test_a_job_that_was_given_back_heads_its_queue_by_its_first_wait(store: Stor
 
     assert waiting.count == 2
     assert 3600 <= waiting.wait_s < 3700
+
+
+def test_messages_that_a_worker_misses_are_looked_for_at_once(store: Store) -> None:
+    lost, young, other = (store.queued(queue=queue) for queue in ("q", "q", "other"))
+    for job in (lost, other):
+        store.set(job.id, "published_at = now() - interval '5 s', publish_tries = 6")
+
+    assert store.do(upkeep.overdue_messages) == []
+    assert store.do(upkeep.doubt_messages, "q", younger_s=2.0) == 1
+
+    assert ids(store.do(upkeep.overdue_messages)) == [lost.id]
+    assert young.id not in ids(store.do(upkeep.overdue_messages))
+
+
+def test_a_message_that_was_looked_for_is_not_looked_for_again_at_once(store: Store) -> None:
+    job = store.queued(queue="q")
+    store.set(job.id, "published_at = now() - interval '5 s'")
+    store.do(upkeep.doubt_messages, "q", younger_s=2.0)
+
+    store.do(upkeep.mark_published, [job.id])
+
+    assert store.do(upkeep.doubt_messages, "q", younger_s=2.0) == 0
+    assert store.do(upkeep.overdue_messages) == []

@@ -1,6 +1,6 @@
 """The relay over a real database and a broker in memory: a little in each transaction."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from uuid import UUID
 
 import pytest
@@ -84,7 +84,7 @@ def test_what_is_owed_goes_out_in_slices_that_are_each_committed(
     assert relay.publish_owed() == 120
 
     assert sorted(broker.sent) == sorted(ids)
-    assert (broker.marked[49], broker.marked[50], broker.marked[119]) == (0, 50, 100)
+    assert (broker.marked[0], broker.marked[50], broker.marked[119]) == (50, 100, 120)
     assert relay.publish_owed() == 0
 
 
@@ -100,7 +100,7 @@ def test_a_slice_that_takes_long_ends_with_what_was_sent(
     assert len(set(broker.sent)) == 3
 
 
-def test_a_broker_that_fails_doubles_one_slice_at_most(
+def test_what_a_broker_that_fails_did_not_take_is_owed_as_before(
     store: Store, broker: Broker, relay: Relay
 ) -> None:
     owe(store, 120)
@@ -108,8 +108,46 @@ def test_a_broker_that_fails_doubles_one_slice_at_most(
 
     with pytest.raises(ConnectionError):
         relay.publish_owed()
+    assert marked(store) == 110
 
-    assert marked(store) == 100
+    broker.fails_at = None
+    assert relay.publish_owed() == 10
+    assert len(set(broker.sent)) == len(broker.sent) == 120
+
+
+def test_what_was_lost_is_still_lost_after_a_broker_failed(
+    store: Store, broker: Broker, relay: Relay
+) -> None:
+    lose(store, 3)
+    broker.fails_at = 1
+
+    with pytest.raises(ConnectionError):
+        relay.publish_lost()
+
+    broker.fails_at = None
+    assert relay.publish_lost() == 2
+    assert len(set(broker.sent)) == 3
+
+
+@pytest.mark.parametrize("prepare", [owe, lose])
+def test_no_row_is_locked_while_the_broker_is_asked(
+    store: Store,
+    relay: Relay,
+    monkeypatch: pytest.MonkeyPatch,
+    prepare: Callable[[Store, int], list[UUID]],
+) -> None:
+    unlocked: list[int] = []
+
+    def look(*_: object) -> int:
+        unlocked.append(len(store.sql("SELECT id FROM jobs FOR UPDATE SKIP LOCKED")))
+        return 0
+
+    monkeypatch.setattr(relays, "send_wakeup", look)
+    monkeypatch.setattr(relays, "queue_length", look)
+    prepare(store, 2)
+
+    assert relay.publish() == 2
+    assert set(unlocked) == {2}
 
 
 def test_what_was_lost_goes_out_in_slices_and_all_of_it(
@@ -120,7 +158,7 @@ def test_what_was_lost_goes_out_in_slices_and_all_of_it(
     assert relay.publish_lost() == 120
 
     assert sorted(broker.sent) == sorted(ids)
-    assert (broker.marked[49], broker.marked[50]) == (0, 50)
+    assert (broker.marked[0], broker.marked[50]) == (50, 100)
     assert relay.publish_lost() == 0
 
 

@@ -22,7 +22,7 @@ Open = Callable[[Settings], None]
 
 def as_foreman(settings: Settings) -> None:
     """Publisher, inbox, senders, relay."""
-    with closing(broker.connect(settings, **broker.short_limits(settings))) as connection:
+    with closing(broker.connect(settings)) as connection:
         connection.channel()
 
 

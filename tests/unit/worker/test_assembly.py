@@ -49,13 +49,14 @@ ALL: list[Effect] = [
     effects.RecordLoad(LEASE, ROW),
     effects.SaveRoom(LEASE, Room()),
     effects.TellHealth(LEASE, None),
+    effects.DoubtMessages("q"),
     effects.GiveUp(),
     effects.Log(30, "said", {"fact": 1}),
 ]
 HANDS = {
     effects.LoadModel, effects.Observe, effects.KeepLoaded, effects.Probe, effects.Look,
     effects.TellLoading, effects.TellResidents, effects.RecordLoad, effects.SaveRoom,
-    effects.TellHealth, effects.Acquire, effects.Release,
+    effects.TellHealth, effects.DoubtMessages, effects.Acquire, effects.Release,
 }  # fmt: skip
 
 

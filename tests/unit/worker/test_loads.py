@@ -105,6 +105,7 @@ def test_rows_without_a_message_give_the_load_up_and_are_left_out_for_two_second
     scene.empty()
     assert scene.state.load is None
     assert scene.one(effects.TellLoading).queue is None
+    assert scene.one(effects.DoubtMessages).queue == queue("b"), "the relay looks for them now"
     assert scene.listens_to("b"), "its message may come any moment"
     scene.passes(1.9)
     assert scene.state.load is None

@@ -17,7 +17,7 @@ from foreman.store import renewals, targets
 from foreman.worker.effects import Acquire, Release
 from foreman.worker.events import Event, Leased, LeaseLost, NotLeased, Renewed
 from foreman.worker.live import LiveRuns
-from foreman.worker.renewing import SKIPPED_AGAIN_S, RunLeases, TargetLease
+from foreman.worker.renewing import FAILED_AGAIN_S, SKIPPED_AGAIN_S, RunLeases, TargetLease
 from tests.factories import JOB_ID
 
 LEASE = Lease("gpu", 1)
@@ -61,7 +61,11 @@ class Ground:
 def runtime(database: Database) -> WorkerRuntime:
     settings = SimpleNamespace(lease_s=15.0, web_silence_s=30.0)
     made: Any = SimpleNamespace(
-        database=database, worker="worker1", targets={"gpu": None}, settings=settings
+        database=database,
+        leases=database,
+        worker="worker1",
+        targets={"gpu": None},
+        settings=settings,
     )
     return cast(WorkerRuntime, made)
 
@@ -82,11 +86,11 @@ def test_a_lease_is_renewed_until_somebody_else_has_it(ground: Ground) -> None:
     assert isinstance(renewed, Renewed)
     assert renewed.lease == LEASE
     assert renewed.began_at >= began_at
-    assert ground.lease.every_s == 5.0
+    assert ground.lease.every_s() == 5.0
 
     ground.database.is_away = True
     ground.lease.renew()
-    assert ground.told == []
+    assert (ground.told, ground.lease.every_s()) == ([], FAILED_AGAIN_S)
 
     ground.database.is_away = False
     ground.is_held = False
@@ -181,4 +185,24 @@ def test_runs_are_left_alone_while_the_database_is_away() -> None:
 
     leases.renew()
 
+    assert (running.stopped_by, leases.every_s()) == ([], FAILED_AGAIN_S)
+
+
+def test_after_a_time_without_the_database_a_silent_web_process_may_still_be_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    unheard = {JOB_ID: renewals.Renewal(False, has_listener=False)}
+    monkeypatch.setattr(renewals, "renew_runs", lambda *_, **__: unheard)
+    running, database = OneRun(), Database()
+    leases = RunLeases(runtime(database), cast(LiveRuns, running))
+    database.is_away = True
+    leases.renew()
+
+    database.is_away = False
+    leases.renew()
     assert (running.stopped_by, leases.every_s()) == ([], 5.0)
+
+    later = time.monotonic() + 31
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    leases.renew()
+    assert [type(error) for error in running.stopped_by] == [JobCancelled]

@@ -130,7 +130,12 @@ def test_consumers_stay_parked_for_the_next_message_of_the_same_queues(
 ) -> None:
     parked: list[object] = []
     park = Intake.park
-    monkeypatch.setattr(Intake, "park", lambda *given: (parked.append(given), park(*given))[1])
+
+    def counted(*given: Any) -> Any:
+        parked.append(given)
+        return park(*given)
+
+    monkeypatch.setattr(Intake, "park", counted)
     hands.pull(Park(frozenset({FIRST, SECOND})))
     for _ in range(5):
         job_id = hands.send(SECOND)
@@ -353,6 +358,22 @@ def test_a_message_of_a_channel_that_the_broker_closed_is_not_settled_by_its_old
     assert hands.told.empty()
 
 
+def test_a_message_with_an_empty_body_is_set_aside(hands: Hands) -> None:
+    hands.send(FIRST, body=b"")
+    job_id = hands.send(FIRST)
+
+    got = hands.ask(FIRST)
+    assert isinstance(got, Message)
+    assert got.job_id is None
+    hands.thread.obey(SetAside(got.tag))
+    after = hands.ask(FIRST)
+
+    assert isinstance(after, Message)
+    assert after.job_id == job_id
+    assert [as_bytes(each.body) for each in hands.kept()] == [b""]
+    assert hands.told.empty()  # no connection was lost for it
+
+
 # A lost connection
 
 
@@ -426,6 +447,28 @@ def test_it_makes_another_connection_when_it_is_told_to(hands: Hands, wish: Park
     again = hands.ask(SECOND)
     assert isinstance(again, Message)
     assert again.job_id == got.job_id
+
+
+@pytest.mark.parametrize(
+    "wish", [Ask((FIRST,), settles=False), Park(frozenset({FIRST}))], ids=["ask", "park"]
+)
+def test_a_connection_that_falls_silent_is_replaced(
+    behind: Hands, proxy: Proxy, wish: Ask | Park
+) -> None:
+    behind.pull(Park(frozenset({FIRST, SECOND})))
+    behind.send(FIRST)
+    assert behind.message()
+    behind.pull(wish)
+
+    proxy.silence()
+    behind.pull(wish)
+    job_id = behind.send(FIRST)
+
+    pulled_at = time.monotonic()
+    while not (isinstance(event := behind.next(40), Message) and event.job_id == job_id):
+        if isinstance(event, Connected | Empty):
+            behind.pull(wish)
+    assert time.monotonic() - pulled_at < 40
 
 
 def test_while_the_broker_is_away_it_tries_again_and_then_obeys_the_newest_wish(
