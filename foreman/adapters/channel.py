@@ -1,8 +1,7 @@
-"""The channel's names and its worker side: frames to one web process, gathered and sent.
+"""The result channel's worker side: frames to one web process, gathered and sent.
 
-An exchange of foreman's own on the Celery broker. On RabbitMQ a direct exchange and an exclusive
-queue, on Redis PUB/SUB: in both nothing is left behind when a web process dies. The web side is
-`adapters.inbox`. How much of a stream may be on its way is `core.credit`.
+Its names are in `reply`, the web side is `inbox`. How much of a stream may be on its way is
+`core.credit`.
 """
 
 import logging
@@ -12,8 +11,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
-from kombu import Connection, Exchange, Producer, Queue
+from kombu import Connection, Producer
 
+from foreman.adapters.reply import publish_frames, reply_exchange
 from foreman.core.credit import Window
 from foreman.core.frames import Frame, FrameKind, encode, joined
 from foreman.errors import ChannelLost, ReaderTooSlow
@@ -30,25 +30,6 @@ CLOSE_LIMIT_S = 10.0
 IDLE_S = 300.0
 # A stream whose window is full asks what its client has taken: a report may be lost.
 ASK_EVERY_S = 1.0
-
-
-def reply_exchange(*, is_redis: bool) -> Exchange:
-    return Exchange("foreman.reply", type="fanout" if is_redis else "direct", durable=False)
-
-
-def reply_queue(web_id: UUID, *, is_redis: bool, number: int = 1) -> Queue:
-    """The queue of a web process's connection of this number.
-
-    RabbitMQ may hold an older one that fell silent for alive, and its queue for taken.
-    """
-    return Queue(
-        f"foreman.reply.{web_id}" + ("" if is_redis or number == 1 else f".{number}"),
-        reply_exchange(is_redis=is_redis),
-        routing_key=str(web_id),
-        durable=False,
-        auto_delete=True,
-        exclusive=not is_redis,
-    )
 
 
 class Outgoing:
@@ -287,17 +268,6 @@ class Senders:
     def _forget_retired(self) -> None:
         """A web process that has ended never comes back under its id."""
         self._senders = {key: each for key, each in self._senders.items() if not each.is_retired}
-
-
-def publish_frames(producer: Producer, web_id: UUID, message: bytes) -> None:
-    """Send frames to a web process; what a broker raises is many errors."""
-    producer.publish(
-        message,
-        routing_key=str(web_id),
-        content_type="application/octet-stream",
-        content_encoding="binary",
-        delivery_mode=1,  # transient
-    )
 
 
 def _messages(gathered: Gathered) -> Iterator[bytes]:

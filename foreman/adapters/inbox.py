@@ -17,7 +17,7 @@ from uuid import UUID
 from kombu import Connection, Consumer, Message, Producer
 
 from foreman.adapters.broker import cut
-from foreman.adapters.channel import publish_frames, reply_queue
+from foreman.adapters.reply import publish_frames, reply_queue
 from foreman.core.credit import Receipt
 from foreman.core.frames import Frame, FrameKind, decode, encode
 from foreman.errors import ChannelLost

@@ -13,9 +13,10 @@ import pytest
 from kombu import Connection
 
 from foreman.adapters import broker
-from foreman.adapters.channel import SEND_LIMIT_S, Flow, Outgoing, Senders, reply_queue
+from foreman.adapters.channel import SEND_LIMIT_S, Flow, Outgoing, Senders
 from foreman.adapters.inbox import SILENCE_LIMIT_S, Inbox, Mailbox, Note
 from foreman.adapters.publisher import Publisher
+from foreman.adapters.reply import reply_queue
 from foreman.config import Settings, from_env
 from foreman.core.frames import Frame, FrameKind, decode
 from foreman.core.queues import Wakeup
