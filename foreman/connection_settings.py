@@ -6,6 +6,7 @@ The rest of the settings, and how they are read, is `config`.
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any, TypeVar
 
 from foreman.parsing import (
@@ -16,6 +17,7 @@ from foreman.parsing import (
     database_url,
     flag,
     host,
+    networks,
     one_of,
     port,
     seconds,
@@ -92,6 +94,13 @@ class ConnectionSettings:
         "",
         "Host names that requests may use, with * as wildcard; unset: on loopback this machine's"
         " own names, on any other address every name",
+    )
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = setting(
+        "FOREMAN_TRUSTED_PROXIES",
+        networks,
+        "",
+        "networks of the proxies in front of foreman, whose X-Forwarded-For names the client's"
+        " address: `10.0.0.0/8,127.0.0.1`",
     )
     head_timeout_s: float = setting(
         "FOREMAN_HEAD_TIMEOUT",

@@ -4,6 +4,7 @@ import re
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
@@ -177,6 +178,14 @@ def webhook_secrets(text: str) -> tuple[str, ...]:
 def openings(text: str) -> tuple[Opening, ...]:
     """Parse `10.1.0.0/16,127.0.0.1:9000,[::1]:9000`."""
     return tuple(parse_opening(word) for word in words(text))
+
+
+def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Parse `10.0.0.0/8,127.0.0.1`."""
+    try:
+        return tuple(ip_network(word) for word in words(text))
+    except ValueError as exc:
+        raise ValueError("must be networks or addresses such as 10.0.0.0/8,127.0.0.1") from exc
 
 
 def ports(text: str) -> tuple[range, ...]:

@@ -17,10 +17,12 @@ from foreman.api.contract_parts import NDJSON
 from foreman.api.job_body import read_job
 from foreman.api.jobs import ask_of
 from foreman.api.objects import BatchLine, job_url
+from foreman.api.origin import current_origin
 from foreman.api.payloads import JobHeaders
 from foreman.api.problems import problem_of
 from foreman.api.reading import read_headers
 from foreman.core.lines import Line, Lines
+from foreman.core.origin import Origin
 from foreman.errors import BodyTooLarge, Defect, ForemanError
 from foreman.runtime import WebRuntime
 from foreman.services.accept import (
@@ -33,6 +35,7 @@ from foreman.services.accept import (
     prepare,
     repeat,
 )
+from foreman.services.accepted import log_batch
 from foreman.services.judge import Judge
 from foreman.store.accept import KeyHolder
 
@@ -57,7 +60,8 @@ class Batch:
         self._runtime = runtime
 
     def submit_batch(self) -> Response:
-        intake = _Intake(self._runtime, read_headers(JobHeaders))
+        origin = current_origin(self._runtime.settings)
+        intake = _Intake(self._runtime, read_headers(JobHeaders), origin)
         read = copy_current_request_context(intake.read)
         threading.Thread(target=read, name="batch", daemon=True).start()
         return Response(_Answers(intake), content_type=NDJSON)
@@ -79,9 +83,10 @@ class _Answers:
 class _Intake:
     """One batch on its way from the client into the database."""
 
-    def __init__(self, runtime: WebRuntime, headers: JobHeaders) -> None:
+    def __init__(self, runtime: WebRuntime, headers: JobHeaders, origin: Origin) -> None:
         self._runtime = runtime
         self._headers = headers
+        self._origin = origin
         self._judge = Judge(runtime)
         self._chunk: list[tuple[int, bytes | ForemanError]] = []
         self._chunk_bytes = 0
@@ -170,7 +175,7 @@ class _Intake:
         key = self._key(index)
         try:
             asked, request = read_job(self._runtime.turns, [text])
-            ask = ask_of(asked, request, self._headers, key)
+            ask = ask_of(asked, request, self._headers, self._origin, key)
             if self._failure is not None:
                 return self._failure
             if key in holders:
@@ -184,7 +189,9 @@ class _Intake:
     def _accepted(self, jobs: list[Prepared]) -> list[Outcome]:
         if jobs and self._failure is None:
             try:
-                return accept_all(self._runtime, jobs, is_published=False)
+                outcomes = accept_all(self._runtime, jobs, is_published=False)
+                log_batch([each.job for each in outcomes if isinstance(each, New)])
+                return outcomes
             except ForemanError as error:
                 # Not tried again for each chunk: every try may take seconds.
                 self._failure = error

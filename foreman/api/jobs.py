@@ -19,6 +19,7 @@ from foreman.api.objects import (
     job_object,
     job_url,
 )
+from foreman.api.origin import current_origin
 from foreman.api.payloads import (
     WAIT_LIMIT_S,
     EventsQuery,
@@ -31,6 +32,7 @@ from foreman.api.payloads import (
 )
 from foreman.api.reading import read_headers, read_labels, read_query
 from foreman.core import headers as header_rules
+from foreman.core.origin import Origin
 from foreman.core.queues import canonical_name
 from foreman.core.states import END_STATES
 from foreman.ids import parse_id
@@ -75,7 +77,8 @@ class Jobs:
         # In a list, which gives it up: the request takes its place in memory.
         held = [client.read_body(self._runtime.settings.max_body_bytes)]
         asked, request = read_job(self._runtime.turns, held)
-        outcome = accept(self._runtime, ask_of(asked, request, headers, headers.key))
+        origin = current_origin(self._runtime.settings)
+        outcome = accept(self._runtime, ask_of(asked, request, headers, origin, headers.key))
         client.release_body()
         return outcome
 
@@ -137,7 +140,9 @@ class Jobs:
             self._watcher.close(waiter)
 
 
-def ask_of(asked: JobRequest, request: bytes, headers: JobHeaders, key: str | None) -> Ask:
+def ask_of(
+    asked: JobRequest, request: bytes, headers: JobHeaders, origin: Origin, key: str | None
+) -> Ask:
     """What the service is asked for."""
     return Ask(
         endpoint=asked.endpoint.value,
@@ -148,7 +153,7 @@ def ask_of(asked: JobRequest, request: bytes, headers: JobHeaders, key: str | No
         labels=asked.metadata,
         max_attempts=asked.max_attempts,
         keeps_stream="stream" in asked.artifacts,
-        client=headers.client,
+        origin=origin,
         target=headers.target,
         webhook_url=asked.webhook.url if asked.webhook else None,
         webhook_events=_events(asked.webhook),

@@ -90,7 +90,12 @@ class JobObject(Shown):
     ]
     target: Annotated[str | None, Field(description="The target that runs or ran it.")]
     pinned_target: str | None
-    client: str | None
+    client: Annotated[str | None, Field(description="By `X-Foreman-Client`.")]
+    client_address: Annotated[
+        str | None, Field(description="As FOREMAN_TRUSTED_PROXIES lets it be known.")
+    ]
+    request_id: Annotated[str | None, Field(description="By `X-Request-Id`.")]
+    traceparent: Annotated[str | None, Field(description="By `traceparent`.")]
     metadata: dict[str, Any]
     retry_of: str | None
     attempt: int
@@ -227,9 +232,10 @@ def job_object(job: JobRow, place: Estimate | None = None) -> JobObject:
 
 # Fields that have the column's name and type.
 _SAME = (
-    "phase", "endpoint", "model", "target", "pinned_target", "client", "attempt", "max_attempts",
-    "created_at", "queued_at", "working_at", "ended_at", "ready_at", "expires_at", "deadline_at",
-    "cancel_requested_at", "seq",
+    "phase", "endpoint", "model", "target", "pinned_target", "client", "client_address",
+    "request_id", "traceparent", "attempt", "max_attempts", "created_at", "queued_at",
+    "working_at", "ended_at", "ready_at", "expires_at", "deadline_at", "cancel_requested_at",
+    "seq",
 )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from flask import Flask, Response, request
 from foreman.adapters.target import TargetRequest
 from foreman.api import client
 from foreman.api.docs import home, is_for_a_person
+from foreman.api.origin import current_origin
 from foreman.api.redirects import raw_path, redirect_response
 from foreman.api.respond import exchange_response, plain_response
 from foreman.core import headers as header_rules
@@ -37,7 +38,6 @@ from foreman.services.forward import Forwarding
 from foreman.services.meant import chosen_target, targets_for
 from foreman.services.merging import MergedLists, ask_each
 from foreman.services.submit import Direct, Queued, Request, Ticket, place, submit
-from foreman.turns import Turns
 
 MIB = 1024 * 1024
 ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -97,7 +97,7 @@ class OllamaSurface:
 
     def _generate(self, route: Route) -> Response:
         body = self._read_body()
-        asked = _generation(route, body, self._runtime.turns)
+        asked = _generation(route, body, self._runtime)
         placed = place(self._runtime, asked)
         if isinstance(placed, Direct):
             return self._pass_on(placed, _asked(route, body))
@@ -113,7 +113,7 @@ class OllamaSurface:
     def _embed(self, route: Route) -> Response:
         """An embedding: past the queue where its model is one for embeddings, else as a job."""
         body = self._read_body()
-        asked = _generation(route, body, self._runtime.turns)
+        asked = _generation(route, body, self._runtime)
         wanted = request.headers.get(header_rules.TARGET)
         if wanted is not None:
             chosen_target(self._runtime, wanted)
@@ -169,7 +169,7 @@ class OllamaSurface:
         return exchange_response(Forwarding(self._runtime, targets, asked))
 
 
-def _generation(route: Route, body: bytes, turns: Turns) -> Request:
+def _generation(route: Route, body: bytes, runtime: WebRuntime) -> Request:
     """A request that may become a job."""
     headers = _headers()
     return Request(
@@ -179,8 +179,9 @@ def _generation(route: Route, body: bytes, turns: Turns) -> Request:
         query=_query(route),
         headers=headers,
         body=body,
-        turns=turns,
+        turns=runtime.turns,
         named_class=named_class(headers),
+        origin=current_origin(runtime.settings),
     )
 
 

@@ -15,6 +15,7 @@ from foreman.core.frames import Headers
 
 JOB_ID = "X-Foreman-Job-Id"
 TARGET = "X-Foreman-Target"
+CLIENT = "X-Foreman-Client"  # who asks, a filter of lists
 PRIORITY = "X-Foreman-Priority"  # of a synchronous request, see `core.priority`
 CHANGED = "X-Foreman-Changed"  # what foreman changed in the request's body
 

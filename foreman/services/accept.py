@@ -12,12 +12,14 @@ from uuid import UUID
 
 from foreman.adapters.webhook import check_receiver_url
 from foreman.core.fingerprint import fingerprint
+from foreman.core.origin import UNKNOWN, Origin
 from foreman.core.queues import JobClass, Wakeup, class_queue
 from foreman.core.reshape import residency_for, with_one_size
 from foreman.errors import ForemanError, SecretUnreadable, ServerBusy, ShuttingDown
 from foreman.ids import new_id
 from foreman.refusals import KeyReused
 from foreman.runtime import WebRuntime
+from foreman.services.accepted import log_accepted
 from foreman.services.judge import Judge
 from foreman.services.limits import check_room
 from foreman.store import accept as rows
@@ -42,7 +44,7 @@ class Ask:
     labels: dict[str, Any] = field(default_factory=dict)
     max_attempts: int | None = None
     keeps_stream: bool = False
-    client: str | None = None
+    origin: Origin = UNKNOWN
     target: str | None = None
     webhook_url: str | None = field(default=None, repr=False)  # its path or query may hold a token
     webhook_events: tuple[str, ...] | None = None
@@ -96,7 +98,7 @@ def prepare(runtime: WebRuntime, ask: Ask, judge: Judge) -> Prepared:
         body=sent.body,
         headers=HEADERS,
         pinned_target=ask.target,
-        client=ask.client,
+        origin=ask.origin,
         labels=ask.labels,
         keeps_stream=ask.keeps_stream,
         ttl_s=ask.ttl_s,
@@ -131,6 +133,7 @@ def accept(runtime: WebRuntime, ask: Ask) -> New | Replayed:
         raise outcome
     if isinstance(outcome, New):
         job = outcome.job
+        log_accepted(job)
         runtime.publisher.send(
             Wakeup(
                 job.id,
@@ -205,5 +208,7 @@ def _replayed(runtime: WebRuntime, holder: KeyHolder, *, shows_secret: bool) -> 
 def _fingerprint(runtime: WebRuntime, ask: Ask) -> bytes:
     """SHA-256 of all that was asked for but the key."""
     asked = {each.name: getattr(ask, each.name) for each in fields(ask)}
+    # By the fingerprints that are stored, a key belongs to a client's name, not to its address.
+    asked["client"] = asked.pop("origin").client
     del asked["key"], asked["request"]
     return runtime.turns.run(fingerprint(ask.request, asked), len(ask.request))

@@ -8,6 +8,7 @@ from foreman.refusals import JobUnknown
 from foreman.runtime import WebRuntime
 from foreman.services.accept import New
 from foreman.store import job_rows
+from foreman.store.columns import origin_values
 from foreman.store.job_rows import EventRow, Filters, JobRow
 
 # Of a job that was accepted just now.
@@ -65,7 +66,7 @@ def row_of(new: New) -> JobRow:
         attempt=0,
         max_attempts=job.max_attempts,
         pinned_target=job.pinned_target,
-        client=job.client,
+        **origin_values(job.origin),
         labels=job.labels,
         created_at=times.created_at,
         queued_at=times.created_at,

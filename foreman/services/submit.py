@@ -13,6 +13,7 @@ from foreman.adapters.inbox import Mailbox
 from foreman.core import headers as header_rules
 from foreman.core.bodies import Look, read, size_to_read
 from foreman.core.frames import Headers
+from foreman.core.origin import UNKNOWN, Origin
 from foreman.core.priority import class_of
 from foreman.core.queues import (
     JobClass,
@@ -29,6 +30,7 @@ from foreman.core.surface import Route, Targets
 from foreman.errors import ServerBusy, ShuttingDown
 from foreman.ids import new_id
 from foreman.runtime import WebRuntime
+from foreman.services.accepted import log_accepted
 from foreman.services.limits import check_room
 from foreman.services.meant import answering, chosen_target, is_long_away, nobody_answers
 from foreman.store import jobs
@@ -47,6 +49,7 @@ class Request:
     body: bytes = field(repr=False)
     turns: Turns = field(repr=False)
     named_class: JobClass | None = None  # by X-Foreman-Priority
+    origin: Origin = UNKNOWN
 
     @cached_property
     def look(self) -> Look | None:
@@ -159,6 +162,7 @@ def submit(runtime: WebRuntime, request: Request, queued: Queued) -> Ticket:
         wait_s=runtime.settings.sync_wait_s,
         pinned_target=queued.pinned_target,
         streams=queued.streams,
+        origin=request.origin,
         query=request.query,
         headers=header_rules.for_target(request.headers),
         body=queued.sent.body,
@@ -171,6 +175,7 @@ def submit(runtime: WebRuntime, request: Request, queued: Queued) -> Ticket:
     except BaseException:
         runtime.inbox.forget(job.id)
         raise
+    log_accepted(job)
     queue = class_queue(job.queue, job.job_class, job.pinned_target)
     runtime.publisher.send(Wakeup(job.id, queue, job.model, job.web_id))
     without_body = replace(request, body=b"")  # the database has it; the client may wait for long

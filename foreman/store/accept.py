@@ -37,8 +37,10 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from foreman.core.frames import Headers
+from foreman.core.origin import UNKNOWN, Origin
 from foreman.core.queues import JobClass
 from foreman.core.states import JobState, Source
+from foreman.store.columns import ORIGIN_COLUMNS, origin_values
 from foreman.store.fixed import FixedStatement
 from foreman.store.hook_models import Hook
 from foreman.store.large import Value, atomic, is_large
@@ -60,7 +62,7 @@ class AcceptedJob:
     body: Value = field(repr=False)
     headers: Headers
     pinned_target: str | None = None
-    client: str | None = None
+    origin: Origin = UNKNOWN
     labels: dict[str, Any] = field(default_factory=dict)
     keeps_stream: bool = False
     ttl_s: float | None = None
@@ -98,7 +100,7 @@ _COLUMNS: dict[str, Any] = {
     "body": LargeBinary,
     "headers": JSONB,
     "pinned_target": Text,
-    "client": Text,
+    **dict.fromkeys(ORIGIN_COLUMNS, Text),
     "labels": JSONB,
     "keeps_stream": Boolean,
     "ttl_s": Interval,
@@ -107,8 +109,8 @@ _COLUMNS: dict[str, Any] = {
     "fingerprint": LargeBinary,
 }
 _COPIED = (
-    "id", "endpoint", "model", "queue", "job_class", "max_attempts", "pinned_target", "client",
-    "labels", "keeps_stream",
+    "id", "endpoint", "model", "queue", "job_class", "max_attempts", "pinned_target",
+    *ORIGIN_COLUMNS, "labels", "keeps_stream",
 )  # fmt: skip
 
 
@@ -176,7 +178,10 @@ def insert_jobs(
     One is missing whose key was taken: by another job before, or by one of these. `is_published`:
     the caller hands the ids to its publisher; else the relay owes their messages.
     """
-    values: dict[str, Any] = {name: [getattr(job, name) for job in jobs] for name in _COLUMNS}
+    names = _COLUMNS.keys() - set(ORIGIN_COLUMNS)
+    values: dict[str, Any] = {name: [getattr(job, name) for job in jobs] for name in names}
+    origins = [origin_values(job.origin) for job in jobs]
+    values |= {name: [origin[name] for origin in origins] for name in ORIGIN_COLUMNS}
     values |= {
         "job_class": [job.job_class.value for job in jobs],
         "body": [None if is_large(job.body) else bytes(job.body) for job in jobs],

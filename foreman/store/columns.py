@@ -7,11 +7,19 @@ from typing import Any
 
 from foreman.core.frames import Failure
 from foreman.core.gather.usage import Usage
+from foreman.core.origin import Origin
 
+ORIGIN_COLUMNS = ("client", "client_address", "request_id", "traceparent")
 USAGE = ("prompt_tokens", "output_tokens", "load_s", "prompt_eval_s", "eval_s")
 ERROR = ("error_code", "error_message", "error_is_permanent")
 _COUNT_LIMIT = 2**31 - 1
 _MESSAGE_LIMIT_CHARS = 2000
+
+
+def origin_values(origin: Origin) -> dict[str, Any]:
+    """Where a job's request came from, by column."""
+    values = (origin.client, origin.address, origin.request_id, origin.traceparent)
+    return dict(zip(ORIGIN_COLUMNS, values, strict=True))
 
 
 def usage_values(usage: Usage) -> dict[str, Any]:

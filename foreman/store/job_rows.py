@@ -46,6 +46,9 @@ class JobRow:
     target: str | None
     pinned_target: str | None
     client: str | None
+    client_address: str | None
+    request_id: str | None
+    traceparent: str | None
     labels: dict[str, Any]
     retry_of: UUID | None
     created_at: datetime

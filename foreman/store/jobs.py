@@ -22,9 +22,11 @@ from sqlalchemy import (
 )
 
 from foreman.core.frames import Headers
+from foreman.core.origin import UNKNOWN, Origin
 from foreman.core.queues import JobClass
 from foreman.core.states import END_STATES, JobState, Source
 from foreman.errors import NoLiveTarget, WaitedTooLong
+from foreman.store.columns import ORIGIN_COLUMNS, origin_values
 from foreman.store.fixed import FixedStatement
 from foreman.store.large import Value, atomic, is_large
 from foreman.store.models import Event, Job, Payload, WebProcess
@@ -52,6 +54,7 @@ class NewJob:
     job_class: JobClass = JobClass.INTERACTIVE
     pinned_target: str | None = None
     streams: bool = True  # bytes come as they are made: silence means that something is wrong
+    origin: Origin = UNKNOWN
     query: str = ""
     headers: Headers = field(default_factory=list)
     body: Value = field(default=b"", repr=False)
@@ -69,6 +72,7 @@ def _insertion(*, has_payload: bool) -> Select[Any]:
         "streams",
         "max_attempts",
         "web_id",
+        *ORIGIN_COLUMNS,
     )
     wait = bindparam("wait", type_=Interval())
     row = insert(Job).values(
@@ -112,8 +116,8 @@ def insert_job(connection: Connection, job: NewJob) -> None:
     `unpublish` when that failed. Should it die in between, the relay finds the job unclaimed.
     """
     values = {each.name: getattr(job, each.name) for each in fields(job)}
-    del values["wait_s"]
-    values |= {
+    del values["wait_s"], values["origin"]
+    values |= origin_values(job.origin) | {
         "source": job.source.value,
         "job_class": job.job_class.value,
         "wait": None if job.wait_s is None else timedelta(seconds=job.wait_s),

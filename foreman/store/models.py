@@ -1,7 +1,6 @@
 """The tables, as SQLAlchemy sees them; `migrations/` makes them.
 
-Every time is the database's `now()`. A job's payload has a table of its own, so that the rows which
-are asked for and updated all day stay small.
+Every time is the database's `now()`. A payload has a table of its own: rows of jobs stay small.
 """
 
 from datetime import datetime
@@ -72,6 +71,9 @@ class Job(Base):
     target: Mapped[str | None]
     pinned_target: Mapped[str | None]  # no other may run it
     client: Mapped[str | None]
+    client_address: Mapped[str | None]
+    request_id: Mapped[str | None]
+    traceparent: Mapped[str | None]
     labels: Mapped[dict[str, Any]] = mapped_column("metadata", server_default=text("'{}'"))
     retry_of: Mapped[UUID | None]
     streams: Mapped[bool] = mapped_column(Boolean, server_default=text("true"))
@@ -118,9 +120,7 @@ class Job(Base):
         Index("jobs_ended_of_queue", "queue", "ended_at", postgresql_where=text("status = 200")),
         Index("jobs_deadline", "deadline_at", postgresql_where=text("ended_at IS NULL")),
         Index(
-            "jobs_of_client",
-            "client",
-            text("created_at DESC"),
+            *("jobs_of_client", "client", text("created_at DESC")),
             postgresql_where=text("client IS NOT NULL"),
         ),
         Index(

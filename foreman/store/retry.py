@@ -6,12 +6,13 @@ from sqlalchemy import Connection, func, insert, literal, select
 from sqlalchemy.orm import aliased
 
 from foreman.core.states import END_STATES, JobState, Source
+from foreman.store.columns import ORIGIN_COLUMNS
 from foreman.store.models import Event, Job, Payload
 from foreman.store.moves import durability
 
 _KEPT = (
-    "source", "endpoint", "model", "queue", "job_class", "max_attempts", "pinned_target", "client",
-    "labels", "keeps_stream",
+    "source", "endpoint", "model", "queue", "job_class", "max_attempts", "pinned_target",
+    *ORIGIN_COLUMNS, "labels", "keeps_stream",
 )  # fmt: skip
 
 

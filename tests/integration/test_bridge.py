@@ -95,10 +95,19 @@ def test_the_target_gets_the_clients_bytes_and_the_client_the_targets(
 
 
 def test_a_job_is_a_celery_task_of_its_models_queue_and_its_events_are_kept(stack: Stack) -> None:
-    answer = stack.post("/api/generate", {"model": "chain-a", "prompt": "x", "stream": False})
+    body = {"model": "chain-a", "prompt": "x", "stream": False}
+    said = {"X-Foreman-Client": "ann", "X-Request-Id": "r-7", "X-Forwarded-For": "192.0.2.7"}
+    answer = stack.post("/api/generate", body, headers=said)
 
     wait_for(lambda: _last_job(stack)["state"] == "succeeded")
     job = _last_job(stack)
+    # No proxy is trusted here, so that the address is the connection's own.
+    origin = ("ann", "127.0.0.1", "r-7")
+    assert (job["client"], job["client_address"], job["request_id"]) == origin
+    lines = stack.processes["web"].log_text().splitlines()
+    (accepted,) = [json.loads(line) for line in lines if str(job["id"]) in line]
+    assert accepted["message"] == "job accepted"
+    assert (accepted["client"], accepted["client_address"], accepted["request_id"]) == origin
     assert str(job["id"]) == answer.headers["X-Foreman-Job-Id"]
     assert (job["queue"], job["target"], job["status"]) == ("model.chain-a%3Alatest", "gpu", 200)
     assert job["response_bytes"] == len(answer.body)

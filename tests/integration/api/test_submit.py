@@ -26,6 +26,9 @@ def test_an_accepted_job_is_answered_whole_and_found_by_its_location(
     assert shown["queue"] == {"position": 1, "eta_p50_s": None, "eta_p90_s": None}
 
 
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
 def test_what_is_asked_for_is_what_the_row_says(caller: Caller, store: Store) -> None:
     request = {"model": "Chain-A", "prompt": "x", "stream": True, "options": {"num_ctx": 4096}}
 
@@ -43,11 +46,15 @@ def test_what_is_asked_for_is_what_the_row_says(caller: Caller, store: Store) ->
         ),
         X_Foreman_Client="nightly",
         X_Foreman_Target="gpu",
+        X_Request_Id="r-7",
+        Traceparent=TRACE,
     )
 
     row = store.row(UUID(answer.json["id"]))
     assert (row["source"], row["job_class"], row["max_attempts"]) == ("async", "interactive", 7)
     assert (row["client"], row["pinned_target"], row["keeps_stream"]) == ("nightly", "gpu", True)
+    assert (row["client_address"], row["request_id"]) == ("127.0.0.1", "r-7")
+    assert row["traceparent"] == answer.json["traceparent"] == TRACE
     assert row["metadata"] == {"team": "blue", "n": 5}
     assert row["queue"].startswith("model.chain-a%3Alatest~")
     assert (row["expires_at"] - row["created_at"]).total_seconds() == 60
