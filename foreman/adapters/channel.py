@@ -1,8 +1,7 @@
-"""The channel's names and its worker side: frames to one web process, gathered and sent.
+"""The channel's worker side: frames to one web process, gathered and sent.
 
-An exchange of foreman's own on the Celery broker. On RabbitMQ a direct exchange and an exclusive
-queue, on Redis PUB/SUB: in both nothing is left behind when a web process dies. The web side is
-`adapters.inbox`. How much of a stream may be on its way is `core.credit`.
+The exchange is `adapters.reply`'s, the web side `adapters.inbox`. How much of a stream may be on
+its way is `core.credit`.
 """
 
 import logging
@@ -12,8 +11,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
-from kombu import Connection, Exchange, Producer, Queue
+from kombu import Connection, Producer
 
+from foreman.adapters.reply import publish_frames, reply_exchange
 from foreman.core.credit import Window
 from foreman.core.frames import Frame, FrameKind, encode, joined
 from foreman.errors import ChannelLost, ReaderTooSlow
@@ -30,25 +30,6 @@ CLOSE_LIMIT_S = 10.0
 IDLE_S = 300.0
 # A stream whose window is full asks what its client has taken: a report may be lost.
 ASK_EVERY_S = 1.0
-
-
-def reply_exchange(*, is_redis: bool) -> Exchange:
-    return Exchange("foreman.reply", type="fanout" if is_redis else "direct", durable=False)
-
-
-def reply_queue(web_id: UUID, *, is_redis: bool, number: int = 1) -> Queue:
-    """The queue of a web process's connection of this number.
-
-    RabbitMQ may hold an older one that fell silent for alive, and its queue for taken.
-    """
-    return Queue(
-        f"foreman.reply.{web_id}" + ("" if is_redis or number == 1 else f".{number}"),
-        reply_exchange(is_redis=is_redis),
-        routing_key=str(web_id),
-        durable=False,
-        auto_delete=True,
-        exclusive=not is_redis,
-    )
 
 
 class Outgoing:
@@ -90,6 +71,8 @@ class Outgoing:
         return frame
 
 
+# The key of a web process; DatabaseUnavailable. None: it has none.
+KeyOf = Callable[[UUID], bytes | None]
 Gathered = dict[Outgoing, list[tuple[FrameKind, bytes]]]
 
 
@@ -109,10 +92,18 @@ class Sender:
     """
 
     def __init__(
-        self, web_id: UUID, connect: Callable[[], Connection], flow: Flow, *, is_redis: bool
+        self,
+        web_id: UUID,
+        connect: Callable[[], Connection],
+        flow: Flow,
+        key_of: KeyOf,
+        *,
+        is_redis: bool,
     ) -> None:
         self._web_id = web_id
         self._connect = connect
+        self._key_of = key_of
+        self._key: bytes | None = None
         self._flow = flow
         self._exchange = reply_exchange(is_redis=is_redis)
         self._gathered: Gathered = {}
@@ -236,7 +227,9 @@ class Sender:
         if self._producer is None:
             self._connection = self._connect()
             self._producer = Producer(self._connection.channel(), self._exchange)
-        publish_frames(self._producer, self._web_id, message)
+        if self._key is None:
+            self._key = self._key_of(self._web_id)
+        publish_frames(self._producer, self._web_id, message, self._key)
 
     def _drop_connection(self) -> None:
         connection, self._connection, self._producer = self._connection, None, None
@@ -247,8 +240,11 @@ class Sender:
 class Senders:
     """The senders of this worker, one for each web process that has work here."""
 
-    def __init__(self, connect: Callable[[], Connection], flow: Flow, *, is_redis: bool) -> None:
+    def __init__(
+        self, connect: Callable[[], Connection], flow: Flow, key_of: KeyOf, *, is_redis: bool
+    ) -> None:
         self._connect = connect
+        self._key_of = key_of
         self._flow = flow
         self._is_redis = is_redis
         self._senders: dict[UUID, Sender] = {}
@@ -261,7 +257,7 @@ class Senders:
             outgoing = sender.open(job_id, fence) if sender else None
             if outgoing is None:
                 sender = self._senders[web_id] = Sender(
-                    web_id, self._connect, self._flow, is_redis=self._is_redis
+                    web_id, self._connect, self._flow, self._key_of, is_redis=self._is_redis
                 )
                 outgoing = sender.open(job_id, fence)
             if outgoing is None:
@@ -272,17 +268,6 @@ class Senders:
         with self._lock:
             for sender in self._senders.values():
                 sender.close()
-
-
-def publish_frames(producer: Producer, web_id: UUID, message: bytes) -> None:
-    """Send frames to a web process; what a broker raises is many errors."""
-    producer.publish(
-        message,
-        routing_key=str(web_id),
-        content_type="application/octet-stream",
-        content_encoding="binary",
-        delivery_mode=1,  # transient
-    )
 
 
 def _messages(gathered: Gathered) -> Iterator[bytes]:
