@@ -1,7 +1,7 @@
 """The reply exchange: its names, and how frames are sent to one web process.
 
 An exchange of foreman's own on the Celery broker. On RabbitMQ a direct exchange and an exclusive
-queue, on Redis PUB/SUB: in both nothing is left behind when a web process dies.
+queue, on Redis PUB/SUB: in both nothing remains when a web process dies.
 """
 
 from uuid import UUID
