@@ -22,11 +22,13 @@ from foreman.adapters.webhook import WebhookClient
 from foreman.config import Settings
 from foreman.core.credit import window_bytes
 from foreman.core.room import Room
+from foreman.core.sealed import new_key
 from foreman.ids import new_id
 from foreman.pulse import Pulse
 from foreman.scheduling.prospect import Prospect
 from foreman.store.db import STATEMENT_LIMIT_S, Database
 from foreman.store.queue_rows import QueueFacts
+from foreman.store.targets import read_frame_key
 from foreman.turns import Turns
 
 WEB_POOL = 8
@@ -53,11 +55,15 @@ def _window_bytes(settings: Settings) -> int:
     return window_bytes(settings.stream_buffer_bytes, slots=slots)
 
 
-def _senders(settings: Settings) -> Senders:
+def _senders(settings: Settings, database: Database) -> Senders:
+    def key_of(web_id: UUID) -> bytes | None:
+        with database.statement() as connection:
+            return read_frame_key(connection, web_id)
+
     # The web process notices a client that takes nothing, and cancels; the worker only makes sure.
     flow = Flow(_window_bytes(settings), patience_s=settings.client_timeout_s + settings.lease_s)
     connect = partial(broker.connect, settings, wait_limit_s=SEND_LIMIT_S)
-    return Senders(connect, flow, is_redis=settings.is_redis)
+    return Senders(connect, flow, key_of, is_redis=settings.is_redis)
 
 
 def _beating(settings: Settings) -> Database:
@@ -111,7 +117,17 @@ class WebRuntime:
                 confirm_publish=False,
             )
         )
-        self.inbox = Inbox(
+        self.frame_key = new_key()
+        self.inbox = self._inbox()
+        self.publisher = Publisher(
+            self.celery,
+            partial(broker.connect, settings, wait_limit_s=broker.PUBLISH_LIMIT_S),
+            self.unsent.put,
+        )
+
+    def _inbox(self) -> Inbox:
+        settings = self.settings
+        return Inbox(
             self.web_id,
             partial(
                 broker.connect,
@@ -120,15 +136,11 @@ class WebRuntime:
                 wait_limit_s=SILENCE_LIMIT_S,
                 confirm_publish=False,
             ),
+            self.frame_key,
             is_redis=settings.is_redis,
             window_bytes=_window_bytes(settings),
             report=self.reporter.put,
             on_overflow=self.overflowed.put,
-        )
-        self.publisher = Publisher(
-            self.celery,
-            partial(broker.connect, settings, wait_limit_s=broker.PUBLISH_LIMIT_S),
-            self.unsent.put,
         )
 
     @property
@@ -157,7 +169,7 @@ class WorkerRuntime:
         self.leases = _beating(settings)  # for the same reason
         self.targets = _clients(settings, connections=2)
         self.catalog = Catalog(self.targets)
-        self.senders = _senders(settings)
+        self.senders = _senders(settings, self.database)
 
     def close(self) -> None:
         self.senders.close()
@@ -174,7 +186,7 @@ class RelayRuntime:
         self.settings = settings
         self.database = Database(settings.database_url, pool_size=RELAY_POOL)
         self.celery: Celery = broker.make_celery(settings)
-        self.senders = _senders(settings)
+        self.senders = _senders(settings, self.database)
         self.webhooks = WebhookClient(allow=settings.webhook_allow, ports=settings.webhook_ports)
 
     def connect(self) -> Connection:

@@ -71,6 +71,8 @@ class Outgoing:
         return frame
 
 
+# The key of a web process; DatabaseUnavailable. None: it has none.
+KeyOf = Callable[[UUID], bytes | None]
 Gathered = dict[Outgoing, list[tuple[FrameKind, bytes]]]
 
 
@@ -90,10 +92,18 @@ class Sender:
     """
 
     def __init__(
-        self, web_id: UUID, connect: Callable[[], Connection], flow: Flow, *, is_redis: bool
+        self,
+        web_id: UUID,
+        connect: Callable[[], Connection],
+        flow: Flow,
+        key_of: KeyOf,
+        *,
+        is_redis: bool,
     ) -> None:
         self._web_id = web_id
         self._connect = connect
+        self._key_of = key_of
+        self._key: bytes | None = None
         self._flow = flow
         self._exchange = reply_exchange(is_redis=is_redis)
         self._gathered: Gathered = {}
@@ -222,7 +232,9 @@ class Sender:
         if self._producer is None:
             self._connection = self._connect()
             self._producer = Producer(self._connection.channel(), self._exchange)
-        publish_frames(self._producer, self._web_id, message)
+        if self._key is None:
+            self._key = self._key_of(self._web_id)
+        publish_frames(self._producer, self._web_id, message, self._key)
 
     def _drop_connection(self) -> None:
         connection, self._connection, self._producer = self._connection, None, None
@@ -233,8 +245,11 @@ class Sender:
 class Senders:
     """The senders of this worker, one for each web process that has work here."""
 
-    def __init__(self, connect: Callable[[], Connection], flow: Flow, *, is_redis: bool) -> None:
+    def __init__(
+        self, connect: Callable[[], Connection], flow: Flow, key_of: KeyOf, *, is_redis: bool
+    ) -> None:
         self._connect = connect
+        self._key_of = key_of
         self._flow = flow
         self._is_redis = is_redis
         self._senders: dict[UUID, Sender] = {}
@@ -248,7 +263,7 @@ class Senders:
             if outgoing is None:
                 self._forget_retired()
                 sender = self._senders[web_id] = Sender(
-                    web_id, self._connect, self._flow, is_redis=self._is_redis
+                    web_id, self._connect, self._flow, self._key_of, is_redis=self._is_redis
                 )
                 outgoing = sender.open(job_id, fence)
             if outgoing is None:

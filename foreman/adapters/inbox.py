@@ -20,6 +20,7 @@ from foreman.adapters.broker import cut
 from foreman.adapters.reply import publish_frames, reply_queue
 from foreman.core.credit import Receipt
 from foreman.core.frames import Frame, FrameKind, decode, encode
+from foreman.core.sealed import opened
 from foreman.errors import ChannelLost
 
 log = logging.getLogger(__name__)
@@ -113,6 +114,7 @@ class Inbox:
         self,
         web_id: UUID,
         connect: Callable[[], Connection],
+        key: bytes,
         *,
         is_redis: bool,
         window_bytes: int,
@@ -123,6 +125,7 @@ class Inbox:
         self._on_overflow = on_overflow
         self._connect = connect
         self._web_id = web_id
+        self._key = key
         self._is_redis = is_redis
         self._window_bytes = window_bytes
         self._mailboxes: dict[UUID, Mailbox] = {}
@@ -231,14 +234,18 @@ class Inbox:
 
     def _ping(self, producer: Producer) -> None:
         frame = Frame(self._web_id, 0, 0, FrameKind.DATA)
-        publish_frames(producer, self._web_id, encode([frame]))
+        publish_frames(producer, self._web_id, encode([frame]), self._key)
 
     def _receive(self, message: Message) -> None:
+        body: bytes = message.body  # type: ignore[assignment]  # raw: the stub knows text only
+        frames = opened(bytes(body), self._key)
+        if frames is None:
+            log.error("message on the reply queue is not signed", extra={"bytes": len(body)})
+            return
         self._heard_at = time.monotonic()
         self._is_consuming.set()
-        body: bytes = message.body  # type: ignore[assignment]  # raw: the stub knows text only
         try:
-            for frame in decode(body):
+            for frame in decode(frames):
                 mailbox = self._mailboxes.get(frame.job_id)
                 if mailbox is not None:
                     mailbox.put(frame)

@@ -1,12 +1,14 @@
-"""The result channel on the broker: its exchange, the queue of a web process, one message.
+"""The reply exchange: its names, and how frames are sent to one web process.
 
 An exchange of foreman's own on the Celery broker. On RabbitMQ a direct exchange and an exclusive
-queue, on Redis PUB/SUB: in both nothing is left behind when a web process dies.
+queue, on Redis PUB/SUB: in both nothing remains when a web process dies.
 """
 
 from uuid import UUID
 
 from kombu import Exchange, Producer, Queue
+
+from foreman.core.sealed import signed
 
 
 def reply_exchange(*, is_redis: bool) -> Exchange:
@@ -28,10 +30,10 @@ def reply_queue(web_id: UUID, *, is_redis: bool, number: int = 1) -> Queue:
     )
 
 
-def publish_frames(producer: Producer, web_id: UUID, message: bytes) -> None:
-    """Send frames to a web process; what a broker raises is many errors."""
+def publish_frames(producer: Producer, web_id: UUID, message: bytes, key: bytes | None) -> None:
+    """Send frames to a web process, signed if it has a key; a broker raises many errors."""
     producer.publish(
-        message,
+        message if key is None else signed(message, key),
         routing_key=str(web_id),
         content_type="application/octet-stream",
         content_encoding="binary",

@@ -64,7 +64,11 @@ class WebUpkeep:
         try:
             with self._runtime.heartbeat.statement() as connection:
                 targets.register_web(
-                    connection, self._runtime.web_id, host=socket.gethostname(), pid=os.getpid()
+                    connection,
+                    self._runtime.web_id,
+                    host=socket.gethostname(),
+                    pid=os.getpid(),
+                    frame_key=self._runtime.frame_key,
                 )
         except DatabaseUnavailable:
             writes.fail("takes no writes")

@@ -67,11 +67,11 @@ class Reports:
                 return
             self._logged_at[state] = now
         meaning = _AWAY.get(state) or _AWAY_CLASSES.get(state[:2]) or "it does not answer"
-        facts = {"sqlstate": state or None, "error": _words(error), "meaning": meaning}
+        facts = {"sqlstate": state or None, "error": _summary(error), "meaning": meaning}
         log.warning("database unavailable", extra=facts)
 
 
-def _words(error: Exception) -> str:
+def _summary(error: Exception) -> str:
     # Not its detail, which may quote a row.
-    said = error.diag.message_primary if isinstance(error, psycopg.Error) else None
-    return said or str(error).partition("\n")[0]
+    primary = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+    return primary or str(error).partition("\n")[0]

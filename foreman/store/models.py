@@ -269,6 +269,7 @@ class WebProcess(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     host: Mapped[str]
     pid: Mapped[int] = mapped_column(Integer)
+    frame_key: Mapped[bytes | None]  # what is sent to it is signed with this
     started_at: Mapped[datetime] = mapped_column(server_default=func.now())
     seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
 

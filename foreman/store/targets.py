@@ -111,12 +111,22 @@ def read_targets(connection: Connection, *, grace_s: float = 0) -> list[TargetRo
     return [TargetRow(*row) for row in connection.execute(statement)]
 
 
-def register_web(connection: Connection, web_id: UUID, *, host: str, pid: int) -> None:
+def register_web(
+    connection: Connection, web_id: UUID, *, host: str, pid: int, frame_key: bytes | None = None
+) -> None:
     """Say that a web process lives; again and again, as its heartbeat."""
-    row = upsert(WebProcess).values(id=web_id, host=host, pid=pid)
+    row = upsert(WebProcess).values(id=web_id, host=host, pid=pid, frame_key=frame_key)
     connection.execute(
         row.on_conflict_do_update(index_elements=[WebProcess.id], set_={"seen_at": func.now()})
     )
+
+
+def read_frame_key(connection: Connection, web_id: UUID) -> bytes | None:
+    """The key for frames to a web process; None: it has none, or there is no such process."""
+    key: bytes | None = connection.scalar(
+        select(WebProcess.frame_key).where(WebProcess.id == web_id)
+    )
+    return key
 
 
 def unregister_web(connection: Connection, web_id: UUID) -> None:

@@ -10,16 +10,17 @@ from functools import partial
 from uuid import UUID
 
 import pytest
-from kombu import Connection
+from kombu import Connection, Producer
 
 from foreman.adapters import broker
 from foreman.adapters.channel import SEND_LIMIT_S, Flow, Outgoing, Senders
 from foreman.adapters.inbox import SILENCE_LIMIT_S, Inbox, Mailbox, Note
 from foreman.adapters.publisher import Publisher
-from foreman.adapters.reply import reply_queue
+from foreman.adapters.reply import publish_frames, reply_exchange, reply_queue
 from foreman.config import Settings, from_env
-from foreman.core.frames import Frame, FrameKind, decode
+from foreman.core.frames import Frame, FrameKind, decode, encode
 from foreman.core.queues import Wakeup
+from foreman.core.sealed import opened
 from foreman.embedded.probe import free_port
 from foreman.errors import ChannelLost, ReaderTooSlow
 from foreman.ids import new_id
@@ -27,6 +28,7 @@ from tests.stack import wait_for
 
 WINDOW_BYTES = 1024 * 1024
 PATIENCE_S = 20.0
+KEY = b"k" * 32
 
 
 def settings_of(broker_url: str) -> Settings:
@@ -52,6 +54,7 @@ class Channel:
                 wait_limit_s=SILENCE_LIMIT_S,
                 confirm_publish=False,
             ),
+            KEY,
             is_redis=is_redis,
             window_bytes=WINDOW_BYTES,
             report=self.report,
@@ -60,6 +63,7 @@ class Channel:
         self.senders = Senders(
             partial(broker.connect, settings, wait_limit_s=SEND_LIMIT_S),
             Flow(WINDOW_BYTES, patience_s),
+            lambda _: KEY,
             is_redis=is_redis,
         )
         assert self.inbox.wait_until_consuming(20)
@@ -140,7 +144,9 @@ def test_on_redis_frames_travel_as_they_are(channel: Channel, settings: Settings
 
             published = listening.get_message(timeout=10)["data"]
 
-    assert [*decode(published)] == [Frame(job_id, 7, 0, FrameKind.END, b"")]
+    message = opened(published, KEY)
+    assert message is not None
+    assert [*decode(message)] == [Frame(job_id, 7, 0, FrameKind.END, b"")]
 
 
 def test_jobs_that_share_the_channel_do_not_see_each_others_frames(channel: Channel) -> None:
@@ -323,3 +329,22 @@ def test_what_cannot_be_published_is_reported_at_once(unreachable: Settings) -> 
 @pytest.fixture(params=["redis", "amqp"])
 def unreachable(request: pytest.FixtureRequest) -> Settings:
     return settings_of(f"{request.param}://127.0.0.1:{free_port()}/")
+
+
+@pytest.mark.parametrize("key", [None, b"another" * 4], ids=["unsigned", "another key"])
+def test_frames_that_are_not_signed_with_the_key_of_the_web_process_are_dropped(
+    channel: Channel, settings: Settings, caplog: pytest.LogCaptureFixture, key: bytes | None
+) -> None:
+    job_id = new_id()
+    mailbox = channel.inbox.open(job_id)
+    forged = encode([Frame(job_id, 1, 0, FrameKind.DATA, b"forged")])
+    with broker.connect(settings) as connection:
+        producer = Producer(connection.channel(), reply_exchange(is_redis=settings.is_redis))
+        publish_frames(producer, channel.web_id, forged, key)
+    wait_for(lambda: "not signed" in caplog.text)
+
+    outgoing = channel.senders.open(channel.web_id, job_id, fence=1)
+    outgoing.send(FrameKind.DATA, b"true")
+    outgoing.send(FrameKind.END)
+
+    assert b"".join(frame.payload for frame in frames_of(mailbox)) == b"true"
