@@ -10,7 +10,6 @@
 """
 
 import json
-from contextlib import suppress
 
 from foreman.adapters.catalog import Placement
 from foreman.adapters.target import TargetRequest
@@ -39,6 +38,7 @@ class Judge:
     def __init__(self, runtime: WebRuntime) -> None:
         self._runtime = runtime
         self._verdicts: dict[tuple[str, str | None], str | ForemanError] = {}
+        self._silent: set[str] = set()  # targets that gave no answer: one wait is enough
 
     def look(self, request: bytes, endpoint: str) -> Look:
         """What the request asks for; Unprocessable when Ollama would not accept it."""
@@ -96,14 +96,20 @@ class Judge:
     def _ask(self, target: str, model: str) -> str:
         """The target's own words on a model that it does not have; "" when it has it after all."""
         request = TargetRequest("POST", "/api/show", body=json.dumps({"model": model}).encode())
-        with suppress(TargetError, ValueError):
+        unknown = f"model '{model}' not found"
+        if target in self._silent:
+            return unknown
+        try:
             head, body = self._runtime.targets[target].fetch(request, silence_s=ASK_LIMIT_S)
             if head.status == 200:
                 self._runtime.catalog.expire()
                 return ""
-            if words := self._runtime.turns.run(error_in(body), len(body)):
-                return words
-        return f"model '{model}' not found"
+            return self._runtime.turns.run(error_in(body), len(body)) or unknown
+        except TargetError:
+            self._silent.add(target)
+        except ValueError:
+            pass  # it is no error of Ollama's
+        return unknown
 
 
 def _unreadable(error: Unreadable) -> Unprocessable:

@@ -159,11 +159,12 @@ class Listener:
                 raise nobody_answers(self._runtime, targets)
 
     def _able(self) -> Sequence[str]:
-        """The targets that could run the job, by what is known now."""
-        if self._ticket.pinned_target is not None:
-            return [self._ticket.pinned_target]
+        """The targets that could run the job, by what is known now; those with a worker, if any."""
         found = self._runtime.catalog.look_up(self._ticket.model)
-        return found.targets if found else self._runtime.catalog.targets
+        targets = found.targets if found else self._runtime.catalog.targets
+        if self._ticket.pinned_target is not None:
+            targets = (self._ticket.pinned_target,)
+        return [name for name in targets if name in self._runtime.leased] or targets
 
     def _end_without_frames(self, ending: jobs.Ending | None) -> None:
         self._held = self._mailbox.take(LATE_FRAMES_S)

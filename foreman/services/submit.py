@@ -124,7 +124,8 @@ def place(runtime: WebRuntime, request: Request) -> Queued | Direct:
         is_for_each = looked.is_unload and request.route.unload_at is Targets.ALL_HAVING
         able = answering(runtime, found.targets)
         return Direct(able, needs_place=False, is_for_each=is_for_each)
-    if runtime.leased.isdisjoint(found.targets) or is_long_away(runtime, found.targets):
+    driven = [name for name in found.targets if name in runtime.leased]
+    if not driven or is_long_away(runtime, driven):
         raise nobody_answers(runtime, found.targets)
     num_ctx = runtime.settings.num_ctx
     sent = with_one_size(request.body, request.route.path, looked.places, num_ctx=num_ctx)

@@ -10,7 +10,7 @@ import requests
 from foreman.core.surface import ROUTES, Route, RouteClass, Targets
 from tests.fakes.scripted_target import Reply, ScriptedTarget
 from tests.servers import PostgresServer
-from tests.stack import WebAlone, wait_for
+from tests.stack import Stack, WebAlone, wait_for
 
 SHARED, ALONE, EMBEDS = "shared:latest", "alone:latest", "embeds:latest"
 DIGEST = "sha256:" + "0" * 64
@@ -67,7 +67,7 @@ def web(
     postgres: PostgresServer,
     template_url: str,
     new_broker_url: Callable[[str], str],
-) -> Iterator[WebAlone]:
+) -> Iterator[Stack]:
     one, two = (target.url for target in fleet.targets.values())
     running = WebAlone(
         database_url=postgres.create_database(template_url),
@@ -79,14 +79,14 @@ def web(
     with running as stack:
         # Both lists are there when the web process has started.
         wait_for(lambda: stack.get("/api/tags").status == 200)
-        yield stack  # type: ignore[misc]  # `Stack.__enter__` returns a Stack
+        yield stack
 
 
 def path_of(route: Route, model: str) -> str:
     return route.path + {"/v1/models/": model, "/api/blobs/": DIGEST}.get(route.path, "")
 
 
-def ask(web: WebAlone, route: Route, model: str, **more: object) -> requests.Response:
+def ask(web: Stack, route: Route, model: str, **more: object) -> requests.Response:
     method = route.methods[0]
     body = None if method == "GET" else {"model": model, "name": model, "input": "x", **more}
     headers = {"Authorization": "Bearer of-the-client"}
@@ -96,7 +96,7 @@ def ask(web: WebAlone, route: Route, model: str, **more: object) -> requests.Res
 
 
 @pytest.mark.parametrize("route", OTHERS, ids=lambda route: route.path)
-def test_a_route_asks_the_targets_that_it_means(web: WebAlone, fleet: Fleet, route: Route) -> None:
+def test_a_route_asks_the_targets_that_it_means(web: Stack, fleet: Fleet, route: Route) -> None:
     model = EMBEDS if route.route_class is RouteClass.BYPASS else ALONE
     path = path_of(route, model)
     fleet.asked(path)
@@ -122,7 +122,7 @@ def test_a_route_asks_the_targets_that_it_means(web: WebAlone, fleet: Fleet, rou
 @pytest.mark.parametrize("route", GENERATIONS, ids=lambda route: route.path)
 @pytest.mark.parametrize(("model", "having"), [(SHARED, ["one", "two"]), (ALONE, ["two"])])
 def test_an_unload_goes_to_each_target_that_has_the_model(
-    web: WebAlone, fleet: Fleet, route: Route, model: str, having: list[str]
+    web: Stack, fleet: Fleet, route: Route, model: str, having: list[str]
 ) -> None:
     fleet.asked(route.path)
 
@@ -133,7 +133,7 @@ def test_an_unload_goes_to_each_target_that_has_the_model(
     assert fleet.asked(route.path) == having
 
 
-def test_credentials_go_to_their_own_target_only(web: WebAlone, fleet: Fleet) -> None:
+def test_credentials_go_to_their_own_target_only(web: Stack, fleet: Fleet) -> None:
     seen: dict[str, set[str | None]] = {}
     for name in fleet.targets:
         fleet.targets[name].asked.clear()

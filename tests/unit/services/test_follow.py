@@ -1,5 +1,6 @@
 """A client's request after a long silence: what the row says, and frames that come meanwhile."""
 
+import time
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
@@ -11,7 +12,7 @@ from foreman.adapters.inbox import Mailbox
 from foreman.core.frames import Frame, FrameKind, Head, encode_head
 from foreman.core.states import JobState
 from foreman.core.surface import Dialect
-from foreman.errors import WindowOverrun
+from foreman.errors import NoLiveTarget, WindowOverrun
 from foreman.runtime import WebRuntime
 from foreman.services import follow
 from foreman.services.listening import Listener
@@ -36,6 +37,7 @@ def waiting(mailbox: Mailbox) -> tuple[WebRuntime, Ticket]:
         settings=SimpleNamespace(**SETTINGS),
         database=NoDatabase(),
         catalog=Catalog({}),
+        leased=frozenset(),
         inbox=SimpleNamespace(forget=ignore),
         answering=SimpleNamespace(put=ignore),
     )
@@ -99,3 +101,26 @@ def test_a_worker_that_overruns_its_window_is_not_taken_for_a_slow_client() -> N
 
     assert raised.value.code == "window_overrun"
     assert str(raised.value) == "The worker sent more of this stream than its window allows"
+
+
+def test_a_request_waits_for_a_target_with_a_worker_and_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    away_s = {"one": 31.0, "two": 0.0}
+    runtime, ticket = waiting(Mailbox(1000, lambda fence, taken_bytes: None, lambda: None))
+    parts: Any = runtime
+    parts.settings.absence_grace_s = 30.0
+    parts.catalog = SimpleNamespace(
+        look_up=lambda model: SimpleNamespace(targets=("one", "two")),
+        away_s=away_s.__getitem__,
+        troubles=lambda targets: "target one is off",
+    )
+    monkeypatch.setattr(jobs, "read_ending", lambda *_: Ending(JobState.QUEUED, None, None))
+    monkeypatch.setattr(jobs, "give_up_job", lambda *_: True)
+
+    parts.leased = frozenset({"two"})
+    assert Listener(runtime, ticket).next(time.monotonic() + 0.2) is None
+
+    parts.leased = frozenset({"one"})
+    with pytest.raises(NoLiveTarget, match="target one is off"):
+        Listener(runtime, ticket).next(time.monotonic() + 10)

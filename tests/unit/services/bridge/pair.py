@@ -171,6 +171,7 @@ def web_runtime() -> Any:
         ),
         database=NoDatabase(),
         catalog=Catalog({}),
+        leased=frozenset(),
         inbox=SimpleNamespace(forget=ignore),
         answering=SimpleNamespace(put=ignore),
     )
