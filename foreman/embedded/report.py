@@ -2,6 +2,8 @@
 
 import json
 import shlex
+import sys
+from pathlib import Path
 
 from foreman import parsing
 from foreman.config import Settings
@@ -30,7 +32,8 @@ def ready(settings: Settings, places: Places, *, is_simulated: bool, flower_url:
         )
     lines.append(f"  data    {places.data}")
     lines.append(f"  logs    {places.logs}")
-    lines.append(f"  celery  . {places.env_file} && .venv/bin/celery -A celery_app inspect drain")
+    celery = f"{_program('celery')} -A celery_app inspect drain"
+    lines.append(f"  celery  . {places.env_file} && {celery}")
     if flower_url:
         lines.append(f"  flower  {flower_url}")
     model = ollama.a_model(settings.targets[0].url)
@@ -38,6 +41,13 @@ def ready(settings: Settings, places: Places, *, is_simulated: bool, flower_url:
         lines.append(f"  (no model there yet: ollama pull {PULL})")
     lines += [f"  try     {chat_line(url, model or PULL)}", "  stop    Ctrl-C", ""]
     return "\n".join(lines)
+
+
+def _program(name: str) -> str:
+    """How a shell in the current directory calls a program of this Python."""
+    path = Path(sys.executable).with_name(name)
+    here = Path.cwd()
+    return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))
 
 
 def local_url(settings: Settings) -> str:

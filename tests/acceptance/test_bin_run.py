@@ -18,9 +18,9 @@ import psutil
 import pytest
 import requests
 
-from foreman.embedded.places import PROJECT
 from foreman.embedded.probe import free_port
 from foreman.embedded.waiting import wait_until
+from foreman.tree import ROOT
 
 pytestmark = [
     pytest.mark.timeout(240),  # a first start may also install packages
@@ -41,7 +41,7 @@ class Run:
         env |= {"FOREMAN_DATA_DIR": str(data), "PORT": str(port), "FLOWER_PORT": str(free_port())}
         env |= told
         self.process = subprocess.Popen(
-            [PROJECT / "bin" / "run"],
+            [ROOT / "bin" / "run"],
             env=env,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
