@@ -66,7 +66,7 @@ OUTSIDE = {
     "requests", "select", "socket", "sqlalchemy", "subprocess", "threading", "time", "urllib3",
 }  # fmt: skip
 
-SEES_ENVIRONMENT = {"config", "serving", "embedded", "migrations", "cli"}
+SEES_ENVIRONMENT = {"config", "serving", "embedded", "migrations", "cli", "celery_app"}
 
 IGNORE = re.compile(r"#\s*(type:\s*ignore|noqa)(?P<codes>\[[\w, -]+\]|:\s*[A-Z]+\d+[A-Z\d, ]*)?")
 
