@@ -7,6 +7,7 @@ import threading
 
 from foreman import logs
 from foreman.config import load
+from foreman.errors import SettingsError
 from foreman.periodic import PeriodicTasks
 from foreman.runtime import RelayRuntime
 from foreman.services import startup
@@ -34,6 +35,8 @@ def relay(args: argparse.Namespace) -> None:
     tasks = PeriodicTasks()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: tasks.stopping.set())
+    if problem := startup.tables_problem(settings):
+        raise SettingsError(problem)
     startup.warn(settings)
     startup.check_servers(settings)
     runtime = RelayRuntime(settings)
