@@ -12,7 +12,12 @@ from foreman.config import REPLACED, variables
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 SETTINGS = ROOT / "docs" / "settings.md"
-PAGES = [README, ROOT / "CHANGELOG.md", ROOT / "packages" / "client" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    README,
+    ROOT / "CHANGELOG.md",
+    ROOT / "packages" / "client" / "README.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 BEGIN, END = "<!-- settings: begin -->\n", "<!-- settings: end -->"
 VARIABLE = re.compile(r"\b(?:FOREMAN_\w+|[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|PORT)\b")
 FILE = re.compile(r"`((?:foreman|celery_app|migrations|tests|bin|docs)/[\w./-]+)`")
