@@ -25,7 +25,7 @@ def register(app: Celery) -> None:
     """Add foreman's task to an application, and to no other one of this process."""
 
     @app.task(name=RUN_JOB, bind=True, shared=False, lazy=False)
-    def generate(task: "Task[Any, Any]", *arguments: object, **options: object) -> None:
+    def generate(task: "Task[Any, Any]", /, *arguments: object, **options: object) -> None:
         worker, delivery = process.current(), task.request.get(DELIVERY)
         if isinstance(delivery, Delivery):
             worker.runner.run(delivery.tag)

@@ -41,7 +41,7 @@ def app(database_url: str, broker_url: str, tmp_path: Path) -> Iterator[Celery]:
 
 def test_two_workers_of_the_procfile_are_two_to_celery(app: Celery) -> None:
     def names() -> list[str]:
-        answers = app.control.ping(timeout=2)
+        answers = app.control.ping(timeout=2) or []
         return sorted(name.partition("@")[0] for each in answers for name in each)
 
     wait_for(lambda: names() == NAMES, 60, "both answer")

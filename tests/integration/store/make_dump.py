@@ -38,8 +38,8 @@ def work(stack: Stack, receiver: Receiver) -> None:
         job = {"endpoint": "/api/chat", "request": {"model": model, **CHAT}, "webhook": hook}
         stack.post("/jobs", {**job, **more}, headers={"Idempotency-Key": f"key of {model}"})
     wait_for(lambda: all(job["ended_at"] for job in stack.jobs()), 60, "every job has ended")
-    for table in ("attempts", "kept_models"):
-        wait_for(lambda table=table: stack.rows(f"SELECT 1 FROM {table}"), 60, table)
+    wait_for(lambda: stack.rows("SELECT 1 FROM attempts"), 60, "a webhook was sent")
+    wait_for(lambda: stack.rows("SELECT 1 FROM kept_models"), 60, "the embedding model is kept")
     stack.post("/jobs", {"endpoint": "/api/chat", "request": {"model": "chain-a", **CHAT},
                          "priority": "batch"})  # fmt: skip
 
