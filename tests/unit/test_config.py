@@ -389,5 +389,5 @@ def test_the_table_names_every_variable_and_its_default() -> None:
         assert meaning in row
 
 
-def test_the_readme_has_the_table_as_the_settings_print_it() -> None:
-    assert table() in (ROOT / "README.md").read_text()
+def test_the_page_of_settings_has_the_table_as_the_settings_print_it() -> None:
+    assert table() in (ROOT / "docs" / "settings.md").read_text()
