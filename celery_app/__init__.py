@@ -4,7 +4,7 @@ from typing import Any
 
 from celery import signals
 
-from celery_app import bootstep, controls, events, generate, inspection, process
+from celery_app import bootstep, controls, events, generate, inspection, node_name, process
 from foreman import logs
 from foreman.adapters.broker import make_celery
 from foreman.config import load
@@ -13,7 +13,7 @@ from foreman.worker.assembly import Parts
 from foreman.worker.carrying_out import carry_out_with
 from foreman.worker.step import step
 
-__all__ = ["app", "controls", "inspection"]
+__all__ = ["app", "controls", "inspection", "node_name"]
 
 _settings = load()
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 from typing import Any
 
@@ -34,6 +35,9 @@ def start_worker(hostname: str) -> Worker:
         # Here, since without the database the next line ends the process, and without the broker
         # Celery tries for ever or ends, and names no variable.
         startup.check_servers(settings).join(startup.CHECK_LIMIT_S)
+        if problem := startup.tables_problem(settings):
+            print(f"foreman: {problem}", file=sys.stderr)
+            raise SystemExit(1)
         _worker = Worker(settings, hostname, parts, _end_process)
         _worker.declare_targets()
         keep_for_good()

@@ -4,7 +4,7 @@
 which checks the signature and sends `keep_summary`. No task is held while a model is loaded or
 works, be it for a second or for a night.
 
-    pip install celery[redis] requests          # and foreman's folder `foreman/client`
+    pip install celery[redis] ollama-foreman-client
     export TEAM_BROKER_URL=redis://localhost:6379/5 FOREMAN_URL=http://127.0.0.1:11435
     export WEBHOOK_URL=https://team.example/hook
     export WEBHOOK_SECRET=whsec_…               # and base64 of 24 random bytes
@@ -16,19 +16,16 @@ The receiver may get an event twice: what follows from it must bear that. Here i
 id is made of the job's, and a write that is the same however often it is done.
 """
 
-import base64
 import hashlib
-import hmac
 import json
 import os
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from celery import Celery
 
-from foreman.client import Client, ClientError
+from foreman.client import BadSignature, Client, Unavailable, Unreachable, verify
 
 MODEL = os.environ.get("MODEL", "gemma3:270m")
 FOREMAN_URL = os.environ.get("FOREMAN_URL", "http://127.0.0.1:11435")
@@ -36,21 +33,26 @@ WEBHOOK_URL = os.environ["WEBHOOK_URL"]
 WEBHOOK_SECRET = os.environ["WEBHOOK_SECRET"]
 SUMMARIES = Path(os.environ.get("SUMMARIES", "summaries"))
 BODY_LIMIT_BYTES = 64 * 1024
-# How far foreman's clock may be from ours; an older message may be a copy that somebody kept.
-TOLERANCE_S = 300
+# What may pass. Any other refusal is the same at the next try: the task fails with it.
+PASSING = (Unreachable, Unavailable)
 
 app = Celery("team", broker=os.environ["TEAM_BROKER_URL"], set_as_current=False)
 
 
-@app.task(autoretry_for=(ClientError,), retry_backoff=True, max_retries=8)
+@app.task(autoretry_for=PASSING, retry_backoff=True, max_retries=8)
 def summarise(document: str, text: str) -> str:
-    """Hand the text to foreman. The key makes one job of however many tries this takes."""
+    """Hand the text to foreman. The key makes one job of however many tries this takes.
+
+    A changed text, or another model, has another key: it is another job.
+    """
     prompt = f"Summarise in one sentence:\n\n{text}"
+    request = {"model": MODEL, "messages": [{"role": "user", "content": prompt}]}
+    digest = hashlib.sha256(json.dumps(request).encode()).hexdigest()
     with Client(FOREMAN_URL, name="summaries") as client:
         job = client.submit(
             "/api/chat",
-            {"model": MODEL, "messages": [{"role": "user", "content": prompt}]},
-            key=f"summary of {document}",
+            request,
+            key=f"summary of {document} {digest[:16]}",
             metadata={"document": document},
             webhook={
                 "url": WEBHOOK_URL,
@@ -61,7 +63,7 @@ def summarise(document: str, text: str) -> str:
     return job.id
 
 
-@app.task(autoretry_for=(ClientError,), retry_backoff=True, max_retries=8)
+@app.task(autoretry_for=PASSING, retry_backoff=True, max_retries=8)
 def keep_summary(document: str, job_id: str, result: dict[str, Any] | None) -> None:
     """Go on with the result; one that was too big for the event is asked for."""
     if result is None:
@@ -83,9 +85,10 @@ def _take(environ: dict[str, Any]) -> str:
     if environ["REQUEST_METHOD"] != "POST" or not 0 < int(size) <= BODY_LIMIT_BYTES:
         return "400 Bad Request"
     body: bytes = environ["wsgi.input"].read(int(size))
-    if not is_signed(environ, body):
+    try:
+        data = verify(body, environ, WEBHOOK_SECRET)["data"]
+    except BadSignature:
         return "401 Unauthorized"
-    data = json.loads(body)["data"]
     if data["state"] == "succeeded":
         keep_summary.apply_async(
             (data["metadata"]["document"], data["job_id"], data["result"]),
@@ -94,16 +97,3 @@ def _take(environ: dict[str, Any]) -> str:
     else:
         print(f"job {data['job_id']} is {data['state']}: {data['error']}", flush=True)
     return "204 No Content"
-
-
-def is_signed(environ: dict[str, Any], body: bytes) -> bool:
-    """Whether foreman signed this body, and lately (Standard Webhooks 1.0.0)."""
-    message_id = environ.get("HTTP_WEBHOOK_ID", "")
-    timestamp = environ.get("HTTP_WEBHOOK_TIMESTAMP", "")
-    if not timestamp.isdecimal() or abs(time.time() - int(timestamp)) > TOLERANCE_S:
-        return False
-    key = base64.b64decode(WEBHOOK_SECRET.removeprefix("whsec_"))
-    signed = f"{message_id}.{timestamp}.".encode() + body
-    expected = "v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
-    given = environ.get("HTTP_WEBHOOK_SIGNATURE", "").split()
-    return any(hmac.compare_digest(expected.encode(), each.encode()) for each in given)

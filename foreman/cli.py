@@ -1,4 +1,4 @@
-"""`python -m foreman jobs …` and `deliveries …`: a running foreman, asked over HTTP.
+"""`foreman jobs …` and `deliveries …`: a running foreman, asked over HTTP.
 
 What a program may read goes to standard output, progress to standard error. The exit status is 0
 when it went as asked, and 1 when not: a job that is waited for and fails is that, too.
@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +20,6 @@ from foreman.core.display import printable
 
 PROGRESS_EVERY_S = 2.0
 WAIT_LIMIT_S = 24 * 3600.0
-
-
-def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add `jobs` and `deliveries` to the commands of foreman."""
-    for name, about, verbs in (
-        ("jobs", "Ask a running foreman for work (FOREMAN_URL, or 127.0.0.1:$PORT).", _JOBS),
-        ("deliveries", "See and repeat what was sent to webhooks.", _DELIVERIES),
-    ):
-        group = commands.add_parser(name, help=about, description=about)
-        each = group.add_subparsers(required=True, metavar="COMMAND")
-        for verb, (action, arguments) in verbs.items():
-            parser = each.add_parser(verb, help=action.__doc__)
-            parser.set_defaults(action=asking, verb=action)
-            parser.add_argument("--json", action="store_true", help="print JSON, one object a line")
-            for flags, options in arguments:
-                parser.add_argument(*flags, **options)
 
 
 def asking(args: argparse.Namespace) -> int:
@@ -296,3 +281,17 @@ _DELIVERIES: dict[str, _Verb] = {
         ],
     ),
 }
+
+
+def _add_verbs(group: argparse.ArgumentParser, *, verbs: dict[str, _Verb]) -> None:
+    each = group.add_subparsers(required=True, metavar="COMMAND")
+    for verb, (action, arguments) in verbs.items():
+        parser = each.add_parser(verb, help=action.__doc__)
+        parser.set_defaults(action=asking, verb=action)
+        parser.add_argument("--json", action="store_true", help="print JSON, one object a line")
+        for flags, options in arguments:
+            parser.add_argument(*flags, **options)
+
+
+add_jobs = partial(_add_verbs, verbs=_JOBS)
+add_deliveries = partial(_add_verbs, verbs=_DELIVERIES)

@@ -1,7 +1,7 @@
 """Settings: what the environment decides, read once, checked, frozen and passed on.
 
 Only the entry points (`wsgi`, `celery_app`, the CLI, …) call `load` and see the environment. The
-README's table of variables is made from the fields below, so it cannot go stale.
+table of docs/settings.md is made from the fields below, so it cannot go stale.
 """
 
 import dataclasses

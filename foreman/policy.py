@@ -1,7 +1,8 @@
-"""`python -m foreman policy`: how long a queue may be passed over, by what was measured."""
+"""`foreman policy` and `foreman queues`: what waits, for how long, and by what rule."""
 
 import argparse
 import json
+from collections.abc import Callable
 from typing import Any
 
 from foreman.cli import asking
@@ -16,11 +17,33 @@ _HEAD = (
 )
 
 
-def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add `policy` to the commands of foreman."""
-    parser = commands.add_parser("policy", help="Print each queue's wait, its bound, and why.")
+def add_policy(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `foreman policy`."""
+    _add(parser, policy)
+
+
+def add_queues(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `foreman queues`."""
+    _add(parser, queues)
+
+
+def _add(parser: argparse.ArgumentParser, verb: Callable[..., None]) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON, one object a line")
-    parser.set_defaults(action=asking, verb=policy)
+    parser.set_defaults(action=asking, verb=verb)
+
+
+def queues(client: Client, args: argparse.Namespace) -> None:
+    """Print what waits in each model queue, and where it is loaded; the longest wait first."""
+    found = client.queues()
+    if args.json:
+        for each in found:
+            print(json.dumps(each))
+        return
+    print(f"{'model queue':44} {'waiting':>8} {'oldest s':>9}  loaded on")
+    for each in found:
+        waiting = sum(each["waiting"].values())
+        oldest = _number(max(each["oldest_wait_s"].values(), default=None))
+        print(f"{each['queue']:44} {waiting:>8} {oldest:>9}  {', '.join(each['resident_on'])}")
 
 
 def policy(client: Client, args: argparse.Namespace) -> None:

@@ -3,6 +3,7 @@
 gunicorn's gevent worker has patched the standard library before it imports this module.
 """
 
+import sys
 from contextlib import suppress
 
 import psycopg.waiting
@@ -18,12 +19,16 @@ from foreman.services import startup
 from foreman.services.upkeep import WebUpkeep
 
 CHANNEL_LIMIT_S = 15
+BOOT_ERROR = 3  # gunicorn ends with a worker that exits so, and starts no other
 
 if monkey.is_module_patched("socket") and psycopg.waiting.wait is psycopg.waiting.wait_c:
     raise RuntimeError("psycopg was imported before gevent patched: every query would block")
 
 _settings = load()
 logs.configure(_settings.log_level)
+if _problem := startup.tables_problem(_settings):
+    print(f"foreman: {_problem}", file=sys.stderr)
+    sys.exit(BOOT_ERROR)
 startup.warn(_settings)
 startup.check_servers(_settings)
 

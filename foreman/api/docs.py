@@ -14,8 +14,8 @@ from flask import Response, request
 from foreman import errors
 from foreman.api.contract import OPERATIONS
 from foreman.api.openapi import as_text, document
+from foreman.version import VERSION
 
-VERSION = "0.1.0"
 HTML = "text/html; charset=utf-8"
 
 _STYLE = """

@@ -4,7 +4,8 @@
     job = client.submit("/api/chat", {"model": "gemma3:270m", "messages": [...]})
     print(client.result(client.wait(job.id).id))
 
-Every error is a `ClientError`: see `foreman.client.refusals`.
+Every error is a `ClientError`: see `foreman.client.refusals`. A receiver of webhooks calls
+`verify(body, headers, secret)`.
 
 A call that changes nothing, or that has a key, is sent again when nothing came back.
 """
@@ -12,6 +13,7 @@ A call that changes nothing, or that has a key, is sent again when nothing came 
 from foreman.client.calls import Client
 from foreman.client.objects import Event, Job, Line, StillRunning, Unsuccessful
 from foreman.client.refusals import (
+    BadSignature,
     ClientError,
     Conflict,
     Invalid,
@@ -20,8 +22,10 @@ from foreman.client.refusals import (
     Unavailable,
     Unreachable,
 )
+from foreman.client.webhooks import verify
 
 __all__ = [
+    "BadSignature",
     "Client",
     "ClientError",
     "Conflict",
@@ -35,4 +39,5 @@ __all__ = [
     "Unavailable",
     "Unreachable",
     "Unsuccessful",
+    "verify",
 ]

@@ -1,17 +1,20 @@
 """The calls: each is one HTTP exchange, bounded in time, and `wait` is several."""
 
+from __future__ import annotations  # Python 3.9
+
 import json
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields
-from typing import Any, Self
+from typing import Any
 from urllib.parse import quote
 
 import requests
 
 from foreman.client.objects import Event, Job, Line, StillRunning, Unsuccessful, read_line
 from foreman.client.refusals import Conflict, Unavailable, Unreachable, refusal_of
+from foreman.version import VERSION
 
 CONNECT_LIMIT_S = 5.0
 ANSWER_LIMIT_S = 30.0
@@ -31,10 +34,11 @@ class Client:
         """`name` is what foreman's lists call this program by."""
         self._base_url = base_url.rstrip("/")
         self._session = requests.Session()
+        self._session.headers["User-Agent"] = f"foreman-client/{VERSION}"
         if name:
             self._session.headers["X-Foreman-Client"] = name
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Client:
         return self
 
     def __exit__(self, *_: object) -> None:

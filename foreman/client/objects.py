@@ -1,14 +1,16 @@
 """What the client hands back, and the two errors that carry a job."""
 
+from __future__ import annotations  # Python 3.9
+
 from dataclasses import dataclass, field, fields
-from typing import Any, Self
+from typing import Any
 
 from foreman.client.refusals import ClientError, Refused, refused
 
 END_STATES = frozenset({"succeeded", "failed", "cancelled", "expired"})
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Job:
     """A job as foreman shows it; times are ISO 8601 texts in UTC, and None until they come."""
 
@@ -41,7 +43,7 @@ class Job:
         return self.state in END_STATES
 
     @classmethod
-    def read(cls, shown: dict[str, Any]) -> Self:
+    def read(cls, shown: dict[str, Any]) -> Job:
         """From foreman's JSON; what a newer foreman says besides is left out."""
         known: dict[str, Any] = {each.name: shown.get(each.name) for each in fields(cls)}
         return cls(**known)

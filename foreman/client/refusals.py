@@ -6,10 +6,13 @@ ClientError
 │   ├── Invalid      400, 413, 422: the request is not as it should be
 │   ├── NotFound     404
 │   ├── Conflict     409: the job's state does not allow it
-│   └── Unavailable  5xx: try again later
+│   └── Unavailable  408, 425, 429, 5xx: try again later
+├── BadSignature     a webhook that foreman did not sign, or an old one
 ├── StillRunning     the job did not end within the time that was given
 └── Unsuccessful     the job ended without a result: `job` says how
 """
+
+from __future__ import annotations  # Python 3.9
 
 from typing import Any
 
@@ -22,6 +25,10 @@ class ClientError(Exception):
 
 class Unreachable(ClientError):
     """There was no answer."""
+
+
+class BadSignature(ClientError):
+    """A webhook was not signed with the secret, or not lately: do not use it."""
 
 
 class Refused(ClientError):
@@ -67,7 +74,8 @@ def refusal_of(answer: requests.Response) -> Refused:
 
 
 def refused(status: int, told: dict[str, Any], otherwise: str) -> Refused:
-    kind: type[Refused] = Unavailable if status >= 500 else Refused
+    is_passing = status >= 500 or status in (408, 425, 429)
+    kind: type[Refused] = Unavailable if is_passing else Refused
     kind = {400: Invalid, 404: NotFound, 409: Conflict, 413: Invalid, 422: Invalid}.get(
         status, kind
     )

@@ -1,10 +1,11 @@
-"""The command line of `bin/run`: one data directory, one start, and nothing left after it."""
+"""`foreman up`, which `bin/run` calls: one data directory, one start, and nothing left after it."""
 
 import argparse
 import os
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,10 +15,12 @@ from foreman.embedded.places import Places, data_dir, lock, open_places, socket_
 from foreman.embedded.waiting import Stopped, StopRequest
 from foreman.errors import ForemanError
 
+PROG = "foreman up"
 
-def main(arguments: list[str]) -> int:
+
+def main(arguments: Sequence[str]) -> int:
     """Return the exit code: 0 after a stop that was asked for, 1 when the start failed."""
-    parser = argparse.ArgumentParser(prog="bin/run", description="Start all of foreman here.")
+    parser = argparse.ArgumentParser(prog=PROG, description="Start all of foreman here.")
     parser.add_argument(
         "--fresh", action="store_true", help="remove the database and the queue first"
     )
@@ -33,7 +36,7 @@ def main(arguments: list[str]) -> int:
         say("stopped")
         return 0
     except ForemanError as exc:
-        print(f"bin/run: {exc}", file=sys.stderr)
+        print(f"{PROG}: {exc}", file=sys.stderr)
         return 1
     return 0
 

@@ -13,13 +13,15 @@ from pathlib import Path
 
 from foreman import config, parsing
 from foreman.embedded import leftovers, ollama, probe, procfile, receivers, report
-from foreman.embedded.places import PROJECT, Places, secret_key, write_private
+from foreman.embedded.places import Places, secret_key, write_private
 from foreman.embedded.postgres import Postgres, private_postgres
 from foreman.embedded.processes import Command, log_end, run_once
 from foreman.embedded.supervisor import Supervisor
 from foreman.embedded.valkey import Valkey, private_valkey
 from foreman.embedded.waiting import StartFailed, StopRequest, wait_until
 from foreman.errors import SettingsError
+from foreman.procfile import read
+from foreman.tree import PROCFILE
 
 BROKER_VARIABLES = ("FOREMAN_BROKER_URL", "CLOUDAMQP_URL", "REDIS_URL")
 SERVERS_TIMEOUT_S = 60.0
@@ -160,7 +162,7 @@ class Launch:
 
     def _migrate(self) -> None:
         say("bringing the database's tables up to date")
-        release = procfile.read(PROJECT / "Procfile")["release"]
+        release = read(PROCFILE)["release"]
         run_once(
             self._command("release", release),
             timeout_s=MIGRATE_TIMEOUT_S,
@@ -174,7 +176,7 @@ class Launch:
         if taken:
             say(f"Flower is left out, since its port {port} cannot be used: {taken} (FLOWER_PORT)")
         programs = procfile.programs(
-            procfile.read(PROJECT / "Procfile"),
+            read(PROCFILE),
             workers=len(self._settings.targets),
             has_flower=not taken,
         )

@@ -21,7 +21,6 @@ from cryptography.fernet import Fernet
 
 from foreman.embedded.waiting import StartFailed
 
-PROJECT = Path(__file__).parents[2]
 SERVER_USER = "nobody"
 # A unix socket's path holds 107 bytes; PostgreSQL adds "/.s.PGSQL.5432.lock".
 SOCKET_DIR_BYTES = 107 - len("/.s.PGSQL.5432.lock")

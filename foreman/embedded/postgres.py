@@ -137,7 +137,7 @@ def private_postgres(places: Places, env: Mapping[str, str]) -> Postgres:
     """Return the cluster of this data directory, run by the wheel's binaries."""
     spec = importlib.util.find_spec(PACKAGE)  # found, not imported: the import writes lock files
     if spec is None or spec.origin is None:
-        raise StartFailed(f"{WHEEL} is not installed: pip install -r requirements-embedded.txt")
+        raise StartFailed(f"{WHEEL} is not installed: pip install 'ollama-foreman[embedded]'")
     site = Path(spec.origin).parents[1]
     folders = [f"{PACKAGE}/{TREE}/{part}" for part in ("bin", "lib", "share")]
     libraries = [path.name for path in site.glob(f"{PACKAGE}.libs")]

@@ -17,8 +17,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from foreman.embedded.places import PROJECT, Account
+from foreman.embedded.places import Account
 from foreman.embedded.waiting import StartFailed, no_check, wait_until
+from foreman.tree import ROOT
 
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
@@ -75,7 +76,7 @@ class Process:
                 return subprocess.Popen(
                     command.argv,
                     env=command.env,
-                    cwd=PROJECT if account is None else "/",
+                    cwd=ROOT if account is None else "/",
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,

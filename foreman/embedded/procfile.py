@@ -1,29 +1,6 @@
-"""The Procfile, read as Heroku reads it but without a shell, and who runs how often here."""
+"""Which of the Procfile's processes run here, and how often."""
 
-import shlex
 from collections.abc import Mapping
-from pathlib import Path
-
-from foreman.embedded.waiting import StartFailed
-
-SHELL_SIGNS = frozenset("$`|&;<>*?")
-
-
-def parse(text: str) -> dict[str, tuple[str, ...]]:
-    """Return each process type's command as words; StartFailed names a line that has none."""
-    commands = {}
-    for line in text.splitlines():
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        name, separator, command = line.partition(":")
-        if not separator or not command.strip() or SHELL_SIGNS & set(command):
-            raise StartFailed(f"Procfile: this line is not `name: a plain command`: {line}")
-        commands[name.strip()] = tuple(shlex.split(command))
-    return commands
-
-
-def read(path: Path) -> dict[str, tuple[str, ...]]:
-    return parse(path.read_text())
 
 
 def programs(

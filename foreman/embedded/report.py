@@ -2,6 +2,8 @@
 
 import json
 import shlex
+import sys
+from pathlib import Path
 
 from foreman import parsing
 from foreman.config import Settings
@@ -27,14 +29,17 @@ def ready(settings: Settings, places: Places, *, is_simulated: bool, flower_url:
         )
     lines.append(f"  data    {places.data}")
     lines.append(f"  logs    {places.logs}")
-    lines.append(f"  celery  . {places.env_file} && .venv/bin/celery -A celery_app inspect drain")
+    celery = f"{_program('celery')} -A celery_app inspect drain"
+    lines.append(f"  celery  . {places.env_file} && {celery}")
     if flower_url:
         lines.append(f"  flower  {flower_url}")
     answering = [each.url for each in settings.targets if ollama.is_ollama(each.url)]
     model = ollama.a_model(answering[0]) if answering else None
     if not answering:
         lines.append("          No target answers yet, so jobs wait. Start Ollama, name yours with")
-        lines.append("          FOREMAN_TARGETS=name=http://host:port, or try bin/run --demo")
+        lines.append(
+            "          FOREMAN_TARGETS=name=http://host:port, or start the demo with --demo"
+        )
     elif model is None:
         lines.append(f"  (no model there yet: ollama pull {PULL})")
     lines += [f"  try     {chat_line(url, model or PULL)}", "  stop    Ctrl-C", ""]
@@ -47,6 +52,13 @@ def _remark(url: str) -> str:
     if ollama.is_foreman(url):
         return " (is another foreman: jobs would wait in two queues; name its Ollama instead)"
     return ""
+
+
+def _program(name: str) -> str:
+    """How a shell in the current directory calls a program of this Python."""
+    path = Path(sys.executable).with_name(name)
+    here = Path.cwd()
+    return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))
 
 
 def local_url(settings: Settings) -> str:

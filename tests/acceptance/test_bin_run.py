@@ -18,10 +18,11 @@ import psutil
 import pytest
 import requests
 
-from foreman.embedded.places import PROJECT, socket_dir
+from foreman.embedded.places import socket_dir
 from foreman.embedded.probe import free_port
 from foreman.embedded.waiting import wait_until
 from foreman.simulation.process import SimulationProcess
+from foreman.tree import ROOT
 
 pytestmark = [
     pytest.mark.timeout(240),  # a first start may also install packages
@@ -44,7 +45,7 @@ class Run:
         env |= {"FOREMAN_DATA_DIR": str(data), "PORT": str(port), "FLOWER_PORT": str(free_port())}
         env |= told
         self.process = subprocess.Popen(
-            [PROJECT / "bin" / "run", *arguments],
+            [ROOT / "bin" / "run", *arguments],
             env=env,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

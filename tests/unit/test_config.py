@@ -34,6 +34,8 @@ VARIABLES: list[tuple[str, str, Any, str, Any, list[str]]] = [
     ("PORT", "port", 11435, "80", 80, ["0", "65536", "-1", "http", "1.5"]),
     ("WEB_CONCURRENCY", "web_processes", 1, "4", 4, ["0", "-1", "many", "1.5"]),
     ("FOREMAN_HOSTS", "hosts", (), "gpu.lan, *.example.org", ("gpu.lan", "*.example.org"), []),
+    ("FOREMAN_TRUSTED_PROXIES", "trusted_proxies", (), "10.0.0.0/8, ::1",
+     (ip_network("10.0.0.0/8"), ip_network("::1")), ["10.0.0.1/8", "proxy", "10/8/8"]),
     ("FOREMAN_HEAD_TIMEOUT", "head_timeout_s", 10.0, "2.5", 2.5, ["0", "-1", "soon"]),
     (
         "FOREMAN_MAX_CONNECTIONS_PER_ADDRESS",
@@ -444,5 +446,5 @@ def test_the_table_names_every_variable_and_its_default() -> None:
         assert meaning in row
 
 
-def test_the_readme_has_the_table_as_the_settings_print_it() -> None:
-    assert table() in (ROOT / "README.md").read_text()
+def test_the_page_of_settings_has_the_table_as_the_settings_print_it() -> None:
+    assert table() in (ROOT / "docs" / "settings.md").read_text()

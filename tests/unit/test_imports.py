@@ -38,23 +38,27 @@ MAY_IMPORT: dict[str, set[str]] = {
     "scheduling": {"errors", "core"},
     "front": {"errors", "refusals", "core"},
     "simulation": LOWEST,
-    "embedded": LOWEST - {"core", "scheduling"} | {"listen"},
+    "embedded": LOWEST - {"core", "scheduling"} | {"listen", "procfile", "tree"},
     "store": LOWEST,
     "adapters": LOWEST,
     "periodic": {"errors"},
     "runtime": BELOW_RUNTIME,
     "services": BELOW_SERVICES,
     "worker": BELOW_SERVICES | {"services"},
-    "api": BELOW_API,
+    "api": BELOW_API | {"version"},
     "celery_app": BELOW_API | {"worker"},
-    "client": set(),
+    "version": set(),
+    "tree": set(),
+    "procfile": {"errors"},
+    "client": {"version"},
     "cli": {"client", "core"},
     # Entry points: each is a process, nobody imports them.
     "serving": {"config", "parsing", "front"},
     "wsgi": BELOW_API | {"api"},
     "listen": {"core"},
     "policy": {"cli", "client"},
-    "__main__": BELOW_API | {"simulation", "cli", "listen", "policy"},
+    "commands": BELOW_API | {"simulation", "listen", "procfile", "tree"},
+    "__main__": {"errors", "version"},  # it loads one command's module, whichever is given
     "migrations": {"errors", "config", "parsing", "store"},
 }
 
@@ -64,7 +68,7 @@ OUTSIDE = {
     "requests", "select", "socket", "sqlalchemy", "subprocess", "threading", "time", "urllib3",
 }  # fmt: skip
 
-SEES_ENVIRONMENT = {"config", "serving", "embedded", "migrations", "cli"}
+SEES_ENVIRONMENT = {"config", "serving", "embedded", "migrations", "cli", "celery_app"}
 
 IGNORE = re.compile(r"#\s*(type:\s*ignore|noqa)(?P<codes>\[[\w, -]+\]|:\s*[A-Z]+\d+[A-Z\d, ]*)?")
 

@@ -11,7 +11,13 @@ from foreman.config import REPLACED, variables
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-PAGES = [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+SETTINGS = ROOT / "docs" / "settings.md"
+PAGES = [
+    README,
+    ROOT / "CHANGELOG.md",
+    ROOT / "packages" / "client" / "README.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 BEGIN, END = "<!-- settings: begin -->\n", "<!-- settings: end -->"
 VARIABLE = re.compile(r"\b(?:FOREMAN_\w+|[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|PORT)\b")
 FILE = re.compile(r"`((?:foreman|celery_app|migrations|tests|bin|docs)/[\w./-]+)`")
@@ -19,7 +25,8 @@ LINK = re.compile(r"\]\(([^)#]+)(?:#[^)]*)?\)")
 # Not settings of foreman's processes: Ollama's, Flower's, what only `bin/run` or the CLI reads.
 FOREIGN = {
     "OLLAMA_HOST", "OLLAMA_NUM_PARALLEL", "OLLAMA_CONTEXT_LENGTH", "OLLAMA_KEEP_ALIVE",
-    "OLLAMA_MAX_LOADED_MODELS", "FLOWER_PORT", "FLOWER_BASIC_AUTH",
+    "OLLAMA_MAX_LOADED_MODELS", "FLOWER_PORT", "FLOWER_BASIC_AUTH", "SSL_CERT_FILE",
+    "OLLAMA_MAX_QUEUE", "HONCHO_PROCESS_NAME", "POSTGRES_PASSWORD",
     "FOREMAN_DATA_DIR", "FOREMAN_URL",
 }  # fmt: skip
 
@@ -32,8 +39,8 @@ def settings_output() -> str:
     return done.stdout
 
 
-def test_the_readmes_table_is_what_the_command_prints() -> None:
-    text = README.read_text()
+def test_the_table_of_settings_is_what_the_command_prints() -> None:
+    text = SETTINGS.read_text()
 
     table = text.partition(BEGIN)[2].partition(END)[0]
 

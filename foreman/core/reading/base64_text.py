@@ -4,7 +4,7 @@ import re
 
 from foreman.core.reading.scan import QUOTE, WINDOW_BYTES, Scan, Steps, WrongType
 
-_SYMBOLS = re.compile(rb"(?:[A-Za-z0-9+/]++|\\/)*+")
+_SYMBOLS = re.compile(rb"(?:[A-Za-z0-9+/]++|(?=\\/)..)*+")
 _ESCAPE = re.compile(rb"\\(?:([nr])|u00([0-7][0-9A-Fa-f]))")
 _NO_SYMBOL = {"n": "\n", "r": "\r"}
 

@@ -14,7 +14,7 @@ from foreman.core.reading.tables import (
 from foreman.core.reading.values import float_of
 from foreman.errors import RequestRefused
 
-_STRINGS = re.compile(rb'\[(?:[ \t\n\r,]|"(?:[^"\\]|\\.)*+")*+\]')
+_STRINGS = re.compile(rb'\[(?>(?:[ \t\n\r,]|"(?>(?:[^"\\]|\\.)*)")*)\]')
 _BEYOND_INTEGERS = 2.0**63
 
 

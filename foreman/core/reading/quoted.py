@@ -10,7 +10,7 @@ _LINE = re.compile(rb"[^\n]*+\n|[^\n]++")
 _SPACE = b"\n\r \t"
 _ESCAPED = re.compile(rb"=([0-9A-Fa-f]{2})")
 # A = before anything else but a line's end stands for itself.
-_READABLE = re.compile(rb"(?:[^=\x00-\x08\x0b\x0c\x0e-\x1f\x7f]++|=[0-9A-Fa-f]{2}|=(?=[^\r\n]))*+")
+_READABLE = re.compile(rb"(?:[^=\x00-\x08\x0b\x0c\x0e-\x1f\x7f]++|(?==[^\r\n])=)*+")
 
 
 def unquoted(content: bytes) -> bytes:

@@ -22,6 +22,8 @@ RUN_LIMIT = 500
 
 Steps = Iterator[None]
 
+# Before Python 3.11.5 `(…)*+` keeps what an iteration has consumed before it failed. So a group
+# that can fail after its first byte is in `(?>…)`, or looks ahead first, which costs no memory.
 _WS = rb"[ \t\n\r]*+"
 # What is simple enough to be skipped by the hundred: no escape and no comma in a string, and no
 # number that a float could not hold.
@@ -31,10 +33,10 @@ _PLAIN = (
 )
 _KEY = rb'"[^"\\,\x00-\x1f]*+"' + _WS + rb":"
 _PLAIN_KEY = re.compile(_WS + _KEY)
-_ITEMS = re.compile(rb"(?:%b%b%b,){1,%d}+" % (_WS, _PLAIN, _WS, RUN_LIMIT))
-PLAIN_MEMBERS = re.compile(rb"(?:%b%b%b%b%b,){1,%d}+" % (_WS, _KEY, _WS, _PLAIN, _WS, RUN_LIMIT))
+_ITEMS = re.compile(rb"(?>(?:%b%b%b,){1,%d})" % (_WS, _PLAIN, _WS, RUN_LIMIT))
+PLAIN_MEMBERS = re.compile(rb"(?>(?:%b%b%b%b%b,){1,%d})" % (_WS, _KEY, _WS, _PLAIN, _WS, RUN_LIMIT))
 _SPACE = re.compile(_WS)
-_TEXT = re.compile(rb'(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4}))*+')
+_TEXT = re.compile(rb'(?:[^"\\\x00-\x1f]++|(?=\\["\\/bfnrt])..|(?=\\u[0-9A-Fa-f]{4}).{6})*+')
 _SCALAR = re.compile(
     rb"(?P<number>-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][-+]?[0-9]++)?)|true|false|null"
 )

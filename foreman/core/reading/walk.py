@@ -41,7 +41,7 @@ _MEMBERS_PER_TRY = 64
 _THINK = frozenset({"high", "medium", "low", "max"})
 
 _SIMPLE_KEY = re.compile(rb'[ \t\n\r]*+"([a-z_]{1,40})":')
-_INTEGERS = re.compile(rb"(?:[ \t\n\r]*+-?(?:0|[1-9][0-9]{0,17})[ \t\n\r]*+,){1,500}+")
+_INTEGERS = re.compile(rb"(?>(?:[ \t\n\r]*+-?(?:0|[1-9][0-9]{0,17})[ \t\n\r]*+,){1,500})")
 
 _NULL = "n"
 _TOKENS = {mark: chr(mark) for mark in b'"[{tfn'} | dict.fromkeys(b"-0123456789", NUMBER)

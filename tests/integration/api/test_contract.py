@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 import pytest
 
 from foreman.api.contract import OPERATIONS
-from foreman.api.docs import VERSION
 from foreman.api.openapi import document
+from foreman.version import VERSION
 from tests.integration.api.ground import Caller, ask, problem_of
 from tests.stack import ROOT
 

@@ -203,6 +203,18 @@ def test_a_task_that_came_by_no_queue_of_foremans_loses_no_job(stack: ScriptedSt
     assert stack.has_logged("task came by no queue")
 
 
+def test_celery_call_creates_no_job_and_says_what_does(stack: ScriptedStack) -> None:
+    """As `celery call foreman.generate` sends it, without arguments or with a prompt."""
+    stack.run("-m", "celery", "-A", "celery_app", "call", RUN_JOB)
+    before = stack.processes["worker1"].log_text().count("POST /jobs")
+    stack.run("-m", "celery", "-A", "celery_app", "call", RUN_JOB, "-a", '[{"prompt": "secret"}]')
+
+    wait_for(lambda: stack.processes["worker1"].log_text().count("POST /jobs") > before)
+
+    assert not stack.has_logged("secret")
+    assert not stack.has_logged("Traceback")
+
+
 def test_a_message_that_is_no_jobs_is_counted_and_holds_up_nobody(stack: ScriptedStack) -> None:
     before = drain(stack)["undecodable"]
     send(stack, "celery.chord", "x", queue=model_queue(FIRST))

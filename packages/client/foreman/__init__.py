@@ -1,0 +1,1 @@
+../../../foreman/__init__.py

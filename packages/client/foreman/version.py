@@ -1,0 +1,1 @@
+../../../foreman/version.py
