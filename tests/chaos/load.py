@@ -26,7 +26,7 @@ JOIN_LIMIT_S = 60.0
 class Shape:
     """How many clients of each kind, and the words of their answers."""
 
-    chats: int = 4
+    chats: int = 3
     events: int = 2
     embeds: int = 1
     jobs: int = 1
@@ -65,7 +65,7 @@ class Load:
             (shape.chats, self._stream(Kind.CHAT), 0.3),
             (shape.events, self._stream(Kind.SSE), 0.3),
             (shape.embeds, self._embed, 0.5),
-            (shape.jobs, lambda random: self.submit(random), 0.8),
+            (shape.jobs, lambda random: self.submit(random), 1.2),
             (shape.batches, self._batch, 3.0),
         ]
         for count, ask, pause_s in kinds:

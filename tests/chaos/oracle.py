@@ -11,10 +11,9 @@ from foreman.simulation.engine import BROKEN
 from tests.chaos import answers
 from tests.chaos.oracle_jobs import JOB_RULES
 from tests.chaos.oracle_webhooks import WEBHOOK_RULES
-from tests.chaos.row import SLACK_S, Promise, Sees
+from tests.chaos.row import Promise, Sees, slack_s
 from tests.chaos.values import Ending, Evidence, Kind, Record, Violation
 
-ACCEPT_LIMIT_S = 5.0
 # A 500 that a target sends is passed on as it is.
 TARGETS_OWN = BROKEN.encode()
 ANSWERED = (Kind.CHAT, Kind.SSE, Kind.EMBED)
@@ -93,7 +92,7 @@ def _statuses(evidence: Evidence, promise: Promise) -> Iterator[str]:
 def _patience(evidence: Evidence, promise: Promise) -> Iterator[str]:
     """Outside the fault, and where it must not show, every answer is whole."""
     times = evidence.times
-    due = times.healed + promise.recovers_s + SLACK_S
+    due = times.healed + promise.recovers_s + slack_s(times.usual_s)
     for record in evidence.records:
         if record.is_odd or record.ending is Ending.LEFT or record.kind not in ANSWERED:
             continue
@@ -113,12 +112,12 @@ def _accepts(evidence: Evidence, promise: Promise) -> Iterator[str]:
         if record.kind is not Kind.JOB or record.web in promise.cuts:
             continue
         took_s = record.ended - record.started
-        if record.status not in (200, 202) or took_s > ACCEPT_LIMIT_S:
+        if record.status not in (200, 202) or took_s > slack_s(evidence.times.usual_s):
             yield name_of(record)
 
 
 def _recovers(evidence: Evidence, promise: Promise) -> Iterator[str]:
-    limit_s = promise.recovers_s + SLACK_S
+    limit_s = promise.recovers_s + slack_s(evidence.times.usual_s)
     recovered = evidence.times.recovered
     if recovered is None:
         yield f"not within {limit_s:.0f} s, and not later"
