@@ -7,12 +7,13 @@ import argparse
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 from tests.chaos import report
-from tests.chaos.ground import Ground, Servers
+from tests.chaos.ground import Ground, started_servers
 from tests.chaos.row import BROKERS, Row
 from tests.chaos.rows import ROWS
 from tests.chaos.run import Result, run_row
@@ -32,34 +33,42 @@ def main() -> int:
         print(f"{report.promises(ROWS)}\n\n{report.observed(found)}")
         return 0
     signal.signal(signal.SIGTERM, _end)
-    results = run(args.broker, _chosen(args.rows, args.broker), args.seed, limit_s=args.seconds)
-    if args.json:
-        report.write_json(args.json, results)
+    results: list[Result] = []
+    end_at = time.monotonic() + (args.seconds or float("inf"))
+    for seed in map(int, args.seed.split(",")):
+        for broker in BROKERS if args.broker == "both" else [args.broker]:
+            print(f"{broker}, seed {seed}\n{report.heading()}", flush=True)
+            for result in run(broker, _chosen(args.rows, broker), seed, end_at):
+                results.append(result)
+                _keep(results, args)
     return 0 if all(each.is_ok for each in results) else 1
 
 
-def run(broker: str, rows: list[Row], seed: int, *, limit_s: float | None = None) -> list[Result]:
-    """Run the rows in turn, print each result; no new row begins after `limit_s`."""
-    results: list[Result] = []
-    end_at = time.monotonic() + (limit_s or float("inf"))
-    servers = Servers(broker)
-    print(report.heading(), flush=True)
-    try:
-        while len(results) < len(rows) and time.monotonic() < end_at:
+def run(broker: str, rows: list[Row], seed: int, end_at: float) -> Iterator[Result]:
+    """Run the rows in turn and print each result; none begins after `end_at` (monotonic)."""
+    count = 0
+    with started_servers(broker) as servers:
+        while count < len(rows) and time.monotonic() < end_at:
             with Ground(servers) as ground:
-                for row in rows[len(results) :]:
+                for row in rows[count:]:
                     if time.monotonic() >= end_at:
+                        return
+                    result = run_row(row, ground, seed)
+                    count += 1
+                    print(report.line(result), flush=True)
+                    yield result
+                    if not result.is_ok or not _is_whole_again(ground):
                         break
-                    results.append(run_row(row, ground, seed))
-                    print(report.line(results[-1]), flush=True)
-                    if not results[-1].is_ok:
-                        print(report.explained(results[-1]), flush=True)
-                        break
-                    if not _is_whole_again(ground):
-                        break
-    finally:
-        servers.close()
-    return results
+
+
+def _keep(results: list[Result], args: argparse.Namespace) -> None:
+    """Write what there is after each row: a run that is ended early loses nothing."""
+    if not results[-1].is_ok:
+        print(report.explained(results[-1]), flush=True)
+    if args.json:
+        report.write_json(args.json, results)
+    if args.write:
+        report.write_page(args.write, ROWS, results)
 
 
 def _is_whole_again(ground: Ground) -> bool:
@@ -88,12 +97,13 @@ def _end(number: int, frame: FrameType | None) -> NoReturn:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("--broker", choices=BROKERS, default="redis")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--broker", choices=(*BROKERS, "both"), default="redis")
+    parser.add_argument("--seed", default="1", help="one, or several: 1,2,3")
     parser.add_argument("--rows", default="all", help="all, or names of rows and parts: a,b,c")
     parser.add_argument("--seconds", type=float, help="begin no row after so many seconds")
     parser.add_argument("--list", action="store_true", help="show the rows")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="put the tables into a page")
     parser.add_argument(
         "--table", type=Path, nargs="+", metavar="FILE", help="print the tables out of such files"
     )

@@ -76,6 +76,16 @@ def observed(results: Sequence[Result]) -> str:
     return "\n".join(lines)
 
 
+def write_page(page: Path, rows: Sequence[Row], results: Sequence[Result]) -> None:
+    """Put both tables where the page's marks are."""
+    text = page.read_text()
+    for name, table in (("promised", promises(rows)), ("observed", observed(results))):
+        before, begin, rest = text.partition(f"<!-- {name}: begin -->\n")
+        _, end, after = rest.partition(f"<!-- {name}: end -->")
+        text = f"{before}{begin}{table}\n{end}{after}"
+    page.write_text(text)
+
+
 def _cells(result: Result) -> tuple[str, ...]:
     recovery = "never" if result.recovery_s is None else f"{result.recovery_s:.1f}"
     numbers = (

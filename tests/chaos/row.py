@@ -13,6 +13,8 @@ from tests.fakes.receiver import Answer
 # What a busy machine adds to every promise, in seconds; `usual_s` is what nothing broken takes.
 SLACK_S, SLACK_SHARE = 5.0, 2.0
 BROKERS = ("redis", "rabbitmq")
+# Longer than two leases: a web process that could not be seen alive so long counts as gone.
+HOLDS_S = 9.0
 
 
 def slack_s(usual_s: float) -> float:
@@ -33,8 +35,8 @@ class Promise:
     """What must hold, in seconds of the machine's clock."""
 
     says: str
-    recovers_s: float = 3 * LEASE_S
-    ends_s: float = 8 * LEASE_S  # all jobs and deliveries, after the load
+    recovers_s: float = 2 * LEASE_S
+    ends_s: float = 6 * LEASE_S  # all jobs and deliveries, after the load
     sees: Sees = Sees.ERRORS
     cuts: tuple[str, ...] = ()  # web processes whose connections may break without an error
     unready: str | None = None  # what /readyz must name as wrong at the end of the fault
@@ -64,7 +66,7 @@ class Row:
     does: str
     fault: Fault
     promise: Promise
-    holds_s: float = 3 * LEASE_S
+    holds_s: float = HOLDS_S
     brokers: tuple[str, ...] = BROKERS
     shape: Shape = field(default_factory=Shape)
     receivers: Mapping[str, Answer] = field(default_factory=dict)

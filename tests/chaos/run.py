@@ -45,7 +45,9 @@ class Result:
         return not self.violations
 
 
-def run_row(row: Row, ground: Ground, seed: int) -> Result:
+def run_row(
+    row: Row, ground: Ground, seed: int, *, before_s: float = BEFORE_S, after_s: float = AFTER_S
+) -> Result:
     """Run one row on a ground that is whole, and judge it."""
     _forget(ground)
     for name, answer in row.receivers.items():
@@ -56,7 +58,7 @@ def run_row(row: Row, ground: Ground, seed: int) -> Result:
     scene = Scene(ground, load, load.random())
     with _sampling(ground) as samples:
         load.start()
-        time.sleep(BEFORE_S)
+        time.sleep(before_s)
         asked = time.time()
         usual_s = (_wait_for_answers(scene, asked, LATE_S) or asked + LATE_S) - asked
         injected = time.time()
@@ -65,7 +67,7 @@ def run_row(row: Row, ground: Ground, seed: int) -> Result:
         healed = time.time() if row.holds_s else injected
         limit_s = row.promise.recovers_s + slack_s(usual_s) + LATE_S
         recovered = _wait_for_answers(scene, healed, limit_s)
-        time.sleep(AFTER_S)
+        time.sleep(after_s)
         load.stop()
     times = Times(
         began=began,

@@ -117,7 +117,7 @@ def _queues(scene: Scene) -> list[str]:
 
 _LOST = Promise(
     says="jobs whose messages are lost start after 15 s", sees=Sees.WAITS, accepts=True,
-    ends_s=7 * LEASE_S,
+    ends_s=20,
 )  # fmt: skip
 BROKER_ROWS = [
     Row(name="queues-purged", part=PART, does="all model queues are purged while messages wait",
@@ -127,11 +127,11 @@ BROKER_ROWS = [
     Row(name="broker-wiped", part=PART, does="FLUSHALL; the virtual host is deleted and made anew",
         fault=at_once(_wipe), holds_s=0,
         promise=Promise(says="streams under way may end with an error; no job is lost",
-                        recovers_s=5 * LEASE_S, ends_s=10 * LEASE_S)),
+                        recovers_s=3 * LEASE_S, ends_s=8 * LEASE_S)),
     Row(name="memory-alarm", part=PART, does="RabbitMQ blocks publishers for 12 s", fault=_alarm,
         holds_s=12, brokers=("rabbitmq",),
         promise=Promise(says="`POST /jobs` is answered with 202; streams may end with an error",
-                        accepts=True, ends_s=10 * LEASE_S)),
+                        accepts=True, ends_s=8 * LEASE_S)),
     Row(name="messages-doubled", part=PART, does="each message comes four times", fault=_double,
         holds_s=0, promise=Promise(says="nobody notices", sees=Sees.NOTHING, accepts=True),
         is_short=True),

@@ -12,6 +12,7 @@ from tests.chaos import answers
 from tests.chaos.ground import WEBS
 from tests.chaos.load import stream_request
 from tests.chaos.row import Fault, Promise, Row, Scene, Sees
+from tests.chaos.rows.faults import nothing
 from tests.chaos.targets import CHAT_MODELS
 from tests.chaos.values import Kind
 
@@ -80,6 +81,9 @@ _OTHERS = Promise(
     ends_s=12,
 )
 CLIENT_ROWS = [
+    Row(name="nothing", part=PART, does="nothing breaks: what this machine does by itself",
+        fault=nothing, promise=Promise(says="every answer is whole", sees=Sees.NOTHING,
+                                       accepts=True), holds_s=3, is_short=True),
     Row(name="client-leaves-early", part=PART, does="clients leave before the first byte",
         fault=_with(_leave_early, words=200), promise=_OTHERS, holds_s=3),
     Row(name="client-leaves", part=PART, does="clients leave in the middle of their streams",

@@ -84,7 +84,7 @@ DATABASE_ROWS = [
         fault=full, promise=Promise(says=_AWAY, unready="database")),
     Row(name="backends-ended", part=PART, does="all of foreman's backends are ended, five times",
         fault=terminated(5), holds_s=0, promise=Promise(says=_AWAY)),
-    Row(name="rows-locked", part=PART, does="the rows of all open jobs are locked for 4.5 s",
+    Row(name="rows-locked", part=PART, does="the rows of all open jobs are locked for 6 s",
         fault=locked, holds_s=1.5 * LEASE_S,
         promise=Promise(says="requests under way take longer or end with an error", accepts=True)),
 ]  # fmt: skip

@@ -43,6 +43,12 @@ def on_target(kind: str, **rule: object) -> Fault:
     return fault
 
 
+@contextmanager
+def nothing(scene: Scene) -> Iterator[None]:
+    """Break nothing."""
+    yield
+
+
 def at_once(do: Callable[[Scene], None]) -> Fault:
     """Do something that needs no healing."""
 

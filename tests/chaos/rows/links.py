@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from tests.chaos.ground import LEASE_S
 from tests.chaos.proxy import Link
-from tests.chaos.row import Promise, Row, Sees
+from tests.chaos.row import HOLDS_S, Promise, Row, Sees
 from tests.chaos.rows.faults import BROKER, POSTGRES, on_links
 
 PART = "network"
@@ -32,7 +32,7 @@ def _row(
     do: Callable[[Link], None],
     promise: Promise,
     *,
-    holds_s: float = 3 * LEASE_S,
+    holds_s: float = HOLDS_S,
     is_short: bool = False,
 ) -> Row:
     return Row(
@@ -50,11 +50,11 @@ _UNSEEN = Promise(says="nobody notices", sees=Sees.NOTHING, recovers_s=LEASE_S)
 _SLOWER = Promise(says="everything takes longer, and nothing fails", sees=Sees.WAITS)
 _ONCE_DATABASE = Promise(says="requests under way may get 503; no job is lost")
 _ONCE_BROKER = Promise(says="streams under way may end with an error; no job is lost", accepts=True)
-_SILENT_DATABASE = Promise(says=DATABASE_SAYS, recovers_s=7 * LEASE_S, ends_s=15 * LEASE_S)
+_SILENT_DATABASE = Promise(says=DATABASE_SAYS, recovers_s=5 * LEASE_S, ends_s=12 * LEASE_S)
 _SILENT_BROKER = Promise(
     says="streams under way may end with an error; new connections are made by themselves",
-    recovers_s=5 * LEASE_S,
-    ends_s=10 * LEASE_S,
+    recovers_s=3 * LEASE_S,
+    ends_s=8 * LEASE_S,
     accepts=True,
 )
 
@@ -75,8 +75,8 @@ _POSTGRES_ROWS = [
          Link.silence, _SILENT_DATABASE, holds_s=0),
     _row("postgres-acknowledging", POSTGRES, "PostgreSQL's proxy accepts and reads, and answers"
          " nothing for 20 s", Link.acknowledge,
-         Promise(says=DATABASE_SAYS, unready="database", recovers_s=7 * LEASE_S,
-                 ends_s=15 * LEASE_S), holds_s=20),
+         Promise(says=DATABASE_SAYS, unready="database", recovers_s=5 * LEASE_S,
+                 ends_s=12 * LEASE_S), holds_s=20),
     _row("postgres-slow", POSTGRES, f"PostgreSQL is {2 * SLOW_S:g} s away for 9 s", _slow, _SLOWER),
     _row("postgres-sliced", POSTGRES, "each byte to and from PostgreSQL comes alone for 9 s",
          Link.slice, _SLOWER),
@@ -102,8 +102,8 @@ _BROKER_ROWS = [
          Link.silence, _SILENT_BROKER, holds_s=0),
     _row("broker-acknowledging", BROKER, "the broker's proxy accepts and reads, and answers"
          " nothing for 20 s", Link.acknowledge,
-         Promise(says=BROKER_SAYS, unready="broker", recovers_s=5 * LEASE_S,
-                 ends_s=10 * LEASE_S, accepts=True), holds_s=20),
+         Promise(says=BROKER_SAYS, unready="broker", recovers_s=3 * LEASE_S,
+                 ends_s=8 * LEASE_S, accepts=True), holds_s=20),
     _row("broker-slow", BROKER, f"the broker is {2 * SLOW_S:g} s away for 9 s", _slow, _SLOWER),
     _row("broker-sliced", BROKER, "each byte to and from the broker comes alone for 9 s",
          Link.slice, _SLOWER),
@@ -117,7 +117,7 @@ _BROKER_ROWS = [
 _TARGET = ("target1",)
 _ELSEWHERE = Promise(
     says="answers that have begun end with an error; everything else is served by the other target",
-    ends_s=10 * LEASE_S,
+    ends_s=8 * LEASE_S,
     accepts=True,
 )
 _TARGET_ROWS = [
@@ -138,7 +138,7 @@ _TARGET_ROWS = [
          Link.slice, _SLOWER),
     _row("targets-away", ("target1", "target2"), "both targets refuse connections for 13 s",
          Link.refuse, Promise(says="502 or 503, or a longer wait; jobs are tried again",
-                              accepts=True, recovers_s=4 * LEASE_S, ends_s=12 * LEASE_S),
+                              accepts=True, recovers_s=3 * LEASE_S, ends_s=9 * LEASE_S),
          holds_s=13),
 ]  # fmt: skip
 _RECEIVER = ("receiver",)
@@ -146,7 +146,7 @@ _LATE = Promise(
     says="events come late, whole and signed; nobody else notices",
     sees=Sees.NOTHING,
     refused=("good",),
-    ends_s=20 * LEASE_S,
+    ends_s=15 * LEASE_S,
 )
 _RECEIVER_ROWS = [
     _row("receiver-refused", _RECEIVER, "the receiver of webhooks refuses connections for 6 s",

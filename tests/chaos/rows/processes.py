@@ -81,18 +81,18 @@ def _restart_postgres(scene: Scene) -> None:
 
 _RERUN = Promise(
     says="answers that have begun end with an error within two leases; the others are run again",
-    recovers_s=3 * LEASE_S,
-    ends_s=10 * LEASE_S,
+    recovers_s=2 * LEASE_S,
+    ends_s=8 * LEASE_S,
     accepts=True,
 )
 _WEB_GONE = Promise(
     says="its clients see a cut connection; the other web process serves",
     cuts=("web1",),
-    ends_s=8 * LEASE_S,
+    ends_s=6 * LEASE_S,
 )
 _FROZEN_BROKER = Promise(
     says="`POST /jobs` is answered with 202; streams may end with an error", accepts=True,
-    recovers_s=4 * LEASE_S, ends_s=10 * LEASE_S,
+    recovers_s=3 * LEASE_S, ends_s=8 * LEASE_S,
 )  # fmt: skip
 
 
@@ -117,24 +117,24 @@ PROCESS_ROWS = [
                                    sees=Sees.NOTHING, accepts=True), holds_s=6),
     _row("relays-killed", "kill -9 of both relays, started again after 6 s", killed(*RELAYS),
          Promise(says="webhooks and batches wait; an event may come twice", sees=Sees.WAITS,
-                 accepts=True, ends_s=15 * LEASE_S), holds_s=6),
+                 accepts=True, ends_s=12 * LEASE_S), holds_s=6),
     _row("all-killed", "kill -9 of all six processes, started again after 6 s",
          killed(*WEBS, *WORKERS, *RELAYS),
          Promise(says="clients see cut connections; no accepted job is lost", cuts=WEBS,
-                 recovers_s=6 * LEASE_S, ends_s=15 * LEASE_S), holds_s=6),
+                 recovers_s=4 * LEASE_S, ends_s=12 * LEASE_S), holds_s=6),
     _row("webs-restarted", "SIGTERM to the web processes, one after the other", restarted(*WEBS),
          Promise(says="streams end by themselves or with an error; 503 or a refused connection"
-                 " while a process is away", cuts=WEBS, recovers_s=4 * LEASE_S),
+                 " while a process is away", cuts=WEBS, recovers_s=3 * LEASE_S),
          holds_s=0),
     _row("workers-restarted", "SIGTERM to the workers, one after the other", restarted(*WORKERS),
          Promise(says="streams end by themselves or with an error after `FOREMAN_SHUTDOWN_S`;"
-                 " everything else is served elsewhere", accepts=True, recovers_s=4 * LEASE_S),
+                 " everything else is served elsewhere", accepts=True, recovers_s=3 * LEASE_S),
          holds_s=0),
     _row("relays-restarted", "SIGTERM to the relays, one after the other", restarted(*RELAYS),
          Promise(says="nobody notices", sees=Sees.NOTHING, accepts=True), holds_s=0),
     _row("web-frozen", "SIGSTOP of one web process for 7 leases", stopped(of_foreman("web1")),
          Promise(says="its clients wait, then get an error; the other serves", cuts=("web1",),
-                 recovers_s=4 * LEASE_S), holds_s=7 * LEASE_S),
+                 recovers_s=3 * LEASE_S), holds_s=7 * LEASE_S),
     _row("worker-frozen", "SIGSTOP of one worker for 7 leases", stopped(of_foreman("worker1")),
          _RERUN, holds_s=7 * LEASE_S),
     _row("relay-frozen", "SIGSTOP of one relay for 7 leases", stopped(of_foreman("relay1")),

@@ -3,10 +3,9 @@
 import json
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-from tests.chaos.row import Promise, Row, Scene, Sees
+from tests.chaos.row import Promise, Row, Sees
+from tests.chaos.rows.faults import nothing
 from tests.fakes.receiver import Answer, Got, ok, reset, slow_body, slow_headers, status
 
 PART = "receivers"
@@ -33,17 +32,11 @@ def _row(name: str, does: str, answer: Answer, promise: Promise) -> Row:
         name=name,
         part=PART,
         does=does,
-        fault=_nothing,
+        fault=nothing,
         promise=promise,
         holds_s=3,
         receivers={"good": ok, "bad": answer},
     )
-
-
-@contextmanager
-def _nothing(scene: Scene) -> Iterator[None]:
-    """The receivers misbehave all the time."""
-    yield
 
 
 def _promise(says: str, ends_s: float, unsent: tuple[str, ...] = ()) -> Promise:

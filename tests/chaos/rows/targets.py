@@ -29,7 +29,7 @@ def _never_end(scene: Scene) -> Iterator[None]:
 
 
 def _promise(says: str, sees: Sees = Sees.ERRORS) -> Promise:
-    return Promise(says=says, sees=sees, accepts=True, ends_s=10 * LEASE_S)
+    return Promise(says=says, sees=sees, accepts=True, ends_s=8 * LEASE_S)
 
 
 _BEGUN = "answers that have begun end with an error; jobs are run again"

@@ -14,7 +14,7 @@ _SILENT = on_links(*BROKER, do=Link.silence)
 
 
 def _row(name: str, does: str, fault: Fault, says: str) -> Row:
-    promise = Promise(says=says, recovers_s=6 * LEASE_S, ends_s=15 * LEASE_S)
+    promise = Promise(says=says, recovers_s=5 * LEASE_S, ends_s=12 * LEASE_S)
     return Row(
         name=name, part=PART, does=does, fault=fault, promise=promise, holds_s=12, shape=STREAMS
     )

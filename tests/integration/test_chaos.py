@@ -1,0 +1,40 @@
+"""Some rows of the chaos command, shortened, on one foreman for each broker.
+
+`python -m tests.chaos` runs all of them at their full length.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from tests.chaos.ground import Ground, Servers
+from tests.chaos.row import BROKERS, Row
+from tests.chaos.rows import ROWS
+from tests.chaos.run import run_row
+from tests.servers import PostgresServer
+from tests.stack import wait_for
+
+HOLDS_S, AROUND_S = 2.0, 0.5
+SEED = 1
+SHORT = [row for row in ROWS if row.is_short]
+
+
+@pytest.fixture(scope="module", params=BROKERS)
+def ground(request: pytest.FixtureRequest, postgres: PostgresServer) -> Iterator[Ground]:
+    broker = request.getfixturevalue("valkey" if request.param == "redis" else "rabbitmq")
+    with Ground(Servers(postgres, broker)) as running:
+        yield running
+
+
+@pytest.mark.timeout(300)  # it waits as long as a promise allows on a busy machine
+@pytest.mark.parametrize("row", SHORT, ids=[row.name for row in SHORT])
+def test_what_is_promised_for_a_fault_holds(row: Row, ground: Ground) -> None:
+    wait_for(ground.is_whole, 60, "the foreman is whole")
+    short = replace(row, holds_s=min(row.holds_s, HOLDS_S))
+
+    result = run_row(short, ground, SEED, before_s=AROUND_S, after_s=AROUND_S)
+
+    assert result.violations == []
+    assert result.requests > 0
+    assert result.jobs > 0
