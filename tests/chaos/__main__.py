@@ -38,13 +38,16 @@ def main() -> int:
     for seed in map(int, args.seed.split(",")):
         for broker in BROKERS if args.broker == "both" else [args.broker]:
             print(f"{broker}, seed {seed}\n{report.heading()}", flush=True)
-            for result in run(broker, _chosen(args.rows, broker), seed, end_at):
+            rows = _chosen(args.rows, broker)
+            for result in run(broker, rows, seed, end_at, logs=args.logs):
                 results.append(result)
                 _keep(results, args)
     return 0 if all(each.is_ok for each in results) else 1
 
 
-def run(broker: str, rows: list[Row], seed: int, end_at: float) -> Iterator[Result]:
+def run(
+    broker: str, rows: list[Row], seed: int, end_at: float, *, logs: Path | None
+) -> Iterator[Result]:
     """Run the rows in turn and print each result; none begins after `end_at` (monotonic)."""
     count = 0
     with started_servers(broker) as servers:
@@ -55,6 +58,8 @@ def run(broker: str, rows: list[Row], seed: int, end_at: float) -> Iterator[Resu
                         return
                     result = run_row(row, ground, seed)
                     count += 1
+                    if logs and not result.is_ok:
+                        ground.keep_logs(logs / f"{broker}-{seed}-{row.name}")
                     print(report.line(result), flush=True)
                     yield result
                     if not result.is_ok or not _is_whole_again(ground):
@@ -104,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--list", action="store_true", help="show the rows")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results")
     parser.add_argument("--write", type=Path, metavar="FILE", help="put the tables into a page")
+    parser.add_argument("--logs", type=Path, metavar="DIR", help="keep the logs of violated rows")
     parser.add_argument(
         "--table", type=Path, nargs="+", metavar="FILE", help="print the tables out of such files"
     )

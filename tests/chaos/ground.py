@@ -6,6 +6,7 @@ The servers serve all rows of a command; the foreman is replaced when it has not
 import itertools
 import json
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -160,6 +161,10 @@ class Ground:
         """The end of what each process wrote."""
         logs = (f"---- {each.name}\n{each.log_text()[-3000:]}" for each in self.processes.values())
         return "\n".join(logs)
+
+    def keep_logs(self, folder: Path) -> None:
+        """Copy what each process wrote to a new folder."""
+        shutil.copytree(self._logs, folder, dirs_exist_ok=True)
 
     def start(self, name: str) -> None:
         """Start a process that has ended."""
