@@ -76,10 +76,22 @@ def observed(results: Sequence[Result]) -> str:
     return "\n".join(lines)
 
 
+def seen(results: Sequence[Result]) -> str:
+    """What clients saw in the rows that keep it, by the phase in which they asked."""
+    lines = ["| row | broker | seed | asked | what they saw |", "|---" * 5 + "|"]
+    for each in results:
+        for phase, counts in each.seen.items() if each.clients else ():
+            shown = "; ".join(f"{count} {outcome}" for outcome, count in counts.items())
+            asked = {"before": "before", "fault": "in the fault", "after": "after it"}[phase]
+            lines.append(f"| `{each.row}` | {each.broker} | {each.seed} | {asked} | {shown} |")
+    return "\n".join(lines)
+
+
 def write_page(page: Path, rows: Sequence[Row], results: Sequence[Result]) -> None:
     """Put both tables where the page's marks are."""
     text = page.read_text()
-    for name, table in (("promised", promises(rows)), ("observed", observed(results))):
+    tables = {"promised": promises(rows), "observed": observed(results), "seen": seen(results)}
+    for name, table in tables.items():
         before, begin, rest = text.partition(f"<!-- {name}: begin -->\n")
         _, end, after = rest.partition(f"<!-- {name}: end -->")
         text = f"{before}{begin}{table}\n{end}{after}"

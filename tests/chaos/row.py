@@ -70,4 +70,5 @@ class Row:
     brokers: tuple[str, ...] = BROKERS
     shape: Shape = field(default_factory=Shape)
     receivers: Mapping[str, Answer] = field(default_factory=dict)
+    keeps_clients: bool = False  # the JSON has what each client saw
     is_short: bool = False  # one of those that the tests run

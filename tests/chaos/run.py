@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from tests.chaos import oracle
+from tests.chaos import answers, oracle
 from tests.chaos.ground import WEBS, Ground
 from tests.chaos.load import Load
 from tests.chaos.row import Row, Scene, slack_s
-from tests.chaos.values import Ending, Evidence, Kind, Sample, Times, Violation
+from tests.chaos.values import Ending, Evidence, Kind, Record, Sample, Times, Violation
 
 BEFORE_S, AFTER_S = 3.0, 3.0
 LOOK_S, PROBE_S = 0.25, 1.0
@@ -39,6 +39,8 @@ class Result:
     recovery_s: float | None
     violations: list[dict[str, str]]
     seen: dict[str, dict[str, int]] = field(default_factory=dict)  # by phase, what clients saw
+    # Of rows that keep them: each request, when it began and how long it took (s), its outcome.
+    clients: list[tuple[str, str, float, float, str]] = field(default_factory=list)
 
     @property
     def is_ok(self) -> bool:
@@ -231,7 +233,22 @@ def _result(
         recovery_s=None if times.recovered is None else round(times.recovered - times.healed, 1),
         violations=[asdict(each) for each in violations],
         seen=_seen(evidence),
+        clients=_clients(evidence) if row.keeps_clients else [],
     )
+
+
+def _clients(evidence: Evidence) -> list[tuple[str, str, float, float, str]]:
+    began = evidence.times.injected
+    return [
+        (
+            each.kind,
+            each.web,
+            round(each.started - began, 2),
+            round(each.ended - each.started, 2),
+            _outcome(each),
+        )
+        for each in sorted(evidence.records, key=lambda each: each.started)
+    ]
 
 
 def _seen(evidence: Evidence) -> dict[str, dict[str, int]]:
@@ -245,7 +262,7 @@ def _seen(evidence: Evidence) -> dict[str, dict[str, int]]:
     return {phase: dict(counts.most_common()) for phase, counts in phases.items()}
 
 
-def _outcome(record: Any) -> str:
+def _outcome(record: Record) -> str:
     if record.kind in oracle.ANSWERED and oracle.is_done(record):
         return f"{record.kind}: whole"
     if record.kind not in oracle.ANSWERED and record.status in (200, 202):
@@ -253,5 +270,5 @@ def _outcome(record: Any) -> str:
     if record.ending is not Ending.WHOLE:
         return f"{record.kind}: {record.status or ''} {record.ending}".replace("  ", " ")
     if record.status == 200:
-        return f"{record.kind}: error in the stream"
+        return f"{record.kind}: 200, then {answers.heard(record).error}"
     return f"{record.kind}: {record.status}"

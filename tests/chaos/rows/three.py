@@ -16,7 +16,14 @@ _SILENT = on_links(*BROKER, do=Link.silence)
 def _row(name: str, does: str, fault: Fault, says: str) -> Row:
     promise = Promise(says=says, recovers_s=5 * LEASE_S, ends_s=12 * LEASE_S)
     return Row(
-        name=name, part=PART, does=does, fault=fault, promise=promise, holds_s=12, shape=STREAMS
+        name=name,
+        part=PART,
+        does=does,
+        fault=fault,
+        promise=promise,
+        holds_s=12,
+        shape=STREAMS,
+        keeps_clients=True,
     )
 
 
