@@ -14,9 +14,10 @@ from typing import NoReturn
 
 from tests.chaos import report
 from tests.chaos.ground import Ground, started_servers
+from tests.chaos.result import Result
 from tests.chaos.row import BROKERS, Row
 from tests.chaos.rows import ROWS
-from tests.chaos.run import Result, run_row
+from tests.chaos.run import run_row
 from tests.stack import wait_for
 
 # What a foreman may need after a row before it counts as broken and is replaced.

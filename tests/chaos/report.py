@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from tests.chaos.result import Result
 from tests.chaos.row import Row
-from tests.chaos.run import Result
 
 HEADER = (
     "row", "requests", "done", "error", "refused", "jobs", "ended", "webhooks", "again",
