@@ -1,10 +1,16 @@
 """The evidence of a row: what its clients recorded, and what rows, logs and receivers say."""
 
+import time
 from typing import Any
 
+from kombu import Connection
+
+from foreman.adapters.broker import queue_length
 from tests.chaos.ground import Ground
 from tests.chaos.load import Load
 from tests.chaos.values import Evidence, Sample, Times
+
+LEFT_LIMIT_S, LEFT_LOOK_S = 10.0, 0.5
 
 
 def gather(ground: Ground, load: Load, times: Times, samples: list[Sample]) -> Evidence:
@@ -42,5 +48,17 @@ def gather(ground: Ground, load: Load, times: Times, samples: list[Sample]) -> E
         generations=[each for target in ground.targets.values() for each in target.generations()],
         delivered=ground.receivers.delivered(),
         samples=samples,
-        seen_at_end=gone,
+        gone=gone,
+        left=_left(ground),
     )
+
+
+def _left(ground: Ground) -> dict[str, int]:
+    """Messages in the model queues, when the workers have had time to take them."""
+    give_up_at = time.monotonic() + LEFT_LIMIT_S
+    with Connection(ground.broker_url) as connection:
+        while True:
+            left = {name: queue_length(connection, name) for name in ground.model_queues()}
+            if not any(left.values()) or time.monotonic() > give_up_at:
+                return left
+            time.sleep(LEFT_LOOK_S)

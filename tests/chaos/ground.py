@@ -21,6 +21,7 @@ from typing import Any
 
 import psycopg
 
+from foreman.core.queues import JobClass, class_queue
 from foreman.embedded.probe import free_port
 from tests.chaos.proxy import Link, Network
 from tests.chaos.receivers import Receivers
@@ -125,6 +126,11 @@ class Ground:
     def rows(self, query: str, *parameters: Any) -> list[dict[str, Any]]:
         """What PostgreSQL says, past all links."""
         return self._rows.of(query, parameters)
+
+    def model_queues(self) -> list[str]:
+        """The Celery queues of all jobs so far."""
+        kinds = self.rows("SELECT DISTINCT queue, job_class FROM jobs")
+        return [class_queue(each["queue"], JobClass(each["job_class"])) for each in kinds]
 
     def connect(self, database: str = "postgres") -> psycopg.Connection[Any]:
         """A connection of a row's own, past all links; may write even where others may not."""

@@ -123,7 +123,7 @@ def _recovers(evidence: Evidence, promise: Promise) -> Iterator[str]:
         yield f"not within {limit_s:.0f} s, and not later"
     elif recovered - evidence.times.healed > limit_s:
         yield f"after {recovered - evidence.times.healed:.1f} s, and {limit_s:.0f} s are promised"
-    for name in evidence.seen_at_end:
+    for name in evidence.gone:
         yield f"{name} does not run any more"
 
 

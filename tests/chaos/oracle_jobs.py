@@ -106,6 +106,13 @@ def _generations(evidence: Evidence, promise: Promise) -> Iterator[str]:
             yield f"{job_id} had {row['attempt']} of {row['max_attempts']} attempts"
 
 
+def _left(evidence: Evidence, promise: Promise) -> Iterator[str]:
+    """When all jobs have ended no model queue has a message, whoever sent it."""
+    for name, count in evidence.left.items():
+        if count:
+            yield f"{count} in {name}"
+
+
 def _is_whole(record: Record) -> bool:
     if record.status != 200 or record.ending is not Ending.WHOLE:
         return False
@@ -121,4 +128,5 @@ JOB_RULES: dict[str, Callable[[Evidence, Promise], Iterator[str]]] = {
     "client and row": _clients_and_rows,
     "target and client": _said,
     "generations": _generations,
+    "messages left": _left,
 }

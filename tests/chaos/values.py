@@ -106,7 +106,8 @@ class Evidence:
     generations: Sequence[Mapping[str, Any]] = ()  # of all targets
     delivered: Sequence[Delivered] = ()
     samples: Sequence[Sample] = ()
-    seen_at_end: Sequence[str] = ()  # what does not run any more and should
+    gone: Sequence[str] = ()  # processes that do not run any more and should
+    left: Mapping[str, int] = field(default_factory=dict)  # messages, by model queue
 
 
 @dataclass(frozen=True)

@@ -286,7 +286,12 @@ def test_it_objects_to_a_recovery_that_is_late_or_never(recovered: float | None)
 
 
 def test_it_objects_to_a_process_that_has_ended() -> None:
-    assert "recovery" in rules(evidence(seen_at_end=["relay1"]))
+    assert "recovery" in rules(evidence(gone=["relay1"]))
+
+
+def test_it_objects_to_messages_that_nobody_takes() -> None:
+    assert "messages left" in rules(evidence(left={"model.chat-a": 1}))
+    assert rules(evidence(left={"model.chat-a": 0})) == set()
 
 
 def test_it_objects_to_a_job_that_was_not_accepted_at_once() -> None:

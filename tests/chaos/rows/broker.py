@@ -25,7 +25,7 @@ GARBAGE = (b"", b"\xff\xfe no text", b'{"a": "message of somebody else\'s"}')
 def _purge(scene: Scene) -> None:
     _fill(scene)
     with Connection(scene.ground.broker_url) as connection:
-        for name in _queues(scene):
+        for name in scene.ground.model_queues():
             with suppress(*connection.channel_errors, KeyError):
                 channel: Any = connection.channel()
                 channel.queue_purge(name)
@@ -34,7 +34,7 @@ def _purge(scene: Scene) -> None:
 def _delete(scene: Scene) -> None:
     _fill(scene)
     with Connection(scene.ground.broker_url) as connection:
-        for name in _queues(scene):
+        for name in scene.ground.model_queues():
             with suppress(*connection.channel_errors, KeyError):
                 channel: Any = connection.channel()
                 channel.queue_delete(name)
@@ -93,7 +93,7 @@ def _garbage(scene: Scene) -> Iterator[None]:
     """Messages that are no job's, some of them empty, in all model queues."""
     with Connection(scene.ground.broker_url) as connection:
         producer = connection.Producer()
-        for name in _queues(scene):
+        for name in scene.ground.model_queues():
             for body in GARBAGE:
                 producer.publish(
                     body,
@@ -108,11 +108,6 @@ def _garbage(scene: Scene) -> Iterator[None]:
 def _fill(scene: Scene) -> None:
     scene.load.burst(BURST)
     time.sleep(BURST_S)
-
-
-def _queues(scene: Scene) -> list[str]:
-    kinds = scene.ground.rows("SELECT DISTINCT queue, job_class FROM jobs")
-    return [class_queue(row["queue"], JobClass(row["job_class"])) for row in kinds]
 
 
 _LOST = Promise(

@@ -83,7 +83,7 @@ _OTHERS = Promise(
 CLIENT_ROWS = [
     Row(name="nothing", part=PART, does="nothing breaks: what this machine does by itself",
         fault=nothing, promise=Promise(says="every answer is whole", sees=Sees.NOTHING,
-                                       accepts=True), holds_s=3, is_short=True),
+                                       accepts=True), holds_s=3),
     Row(name="client-leaves-early", part=PART, does="clients leave before the first byte",
         fault=_with(_leave_early, words=200), promise=_OTHERS, holds_s=3),
     Row(name="client-leaves", part=PART, does="clients leave in the middle of their streams",

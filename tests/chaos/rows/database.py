@@ -79,7 +79,7 @@ def _set(scene: Scene, statement: str) -> None:
 _AWAY = "503 with `Retry-After` for new requests, never 500; no client is cancelled"
 DATABASE_ROWS = [
     Row(name="read-only", part=PART, does="PostgreSQL is read-only for 9 s", fault=read_only,
-        promise=Promise(says=_AWAY), is_short=True),
+        promise=Promise(says=_AWAY)),
     Row(name="connections-full", part=PART, does="all connections to PostgreSQL are taken for 9 s",
         fault=full, promise=Promise(says=_AWAY, unready="database")),
     Row(name="backends-ended", part=PART, does="all of foreman's backends are ended, five times",

@@ -89,9 +89,9 @@ _POSTGRES_ROWS = [
 ]  # fmt: skip
 _BROKER_ROWS = [
     _row("broker-refused", BROKER, "the broker refuses connections for 9 s", Link.refuse,
-         Promise(says=BROKER_SAYS, unready="broker", accepts=True), is_short=True),
+         Promise(says=BROKER_SAYS, unready="broker", accepts=True)),
     _row("broker-cut", BROKER, "all connections to the broker are reset", _cut, _ONCE_BROKER,
-         holds_s=0),
+         holds_s=0, is_short=True),
     _row("broker-ended", BROKER, "all connections to the broker are closed", _end, _ONCE_BROKER,
          holds_s=0),
     _row("broker-half-closed", BROKER, "the broker's direction of all connections is closed",
