@@ -35,7 +35,7 @@ LEASE_S = 4.0
 WEBS, WORKERS, RELAYS = ("web1", "web2"), ("worker1", "worker2"), ("relay1", "relay2")
 SLOTS = 4
 TOKENS_PER_S = 25.0
-READY_LIMIT_S = 90.0
+READY_LIMIT_S = 120.0
 READYZ_LIMIT_S = 3.0
 # Short, so that a row takes half a minute; `docs/operations.md` states the defaults.
 SETTINGS = {

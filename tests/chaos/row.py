@@ -59,7 +59,7 @@ Fault = Callable[[Scene], AbstractContextManager[None]]
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One line of the table. The fault lasts `holds_s`; with 0 there is nothing to heal."""
+    """One line of the table. The fault lasts `holds_s` at least; 0: what it takes."""
 
     name: str
     part: str

@@ -38,7 +38,7 @@ def run_row(
         injected = time.time()
         with row.fault(scene):
             time.sleep(max(injected + row.holds_s - time.time(), 0))
-        healed = time.time() if row.holds_s else injected
+        healed = time.time()
         limit_s = row.promise.recovers_s + slack_s(usual_s) + LATE_S
         recovered = _wait_for_answers(scene, healed, limit_s)
         time.sleep(after_s)
