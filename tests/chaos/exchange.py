@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from tests.chaos.values import Ending, Record
 
 # Longer than FOREMAN_SYNC_WAIT and FOREMAN_JOB_TIMEOUT together: later is not slow but lost.
-LIMIT_S = 45.0
+LIMIT_S = 60.0
 CONNECT_LIMIT_S = 10.0
 READ_BYTES = 64 * 1024
 # Called with all bytes so far after each piece; True: the client leaves.

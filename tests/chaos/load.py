@@ -19,7 +19,7 @@ BATCH_LINES = 4
 # A call whose outcome is unknown or that was refused is repeated with its key so often.
 TRIES = 12
 REFUSED_PAUSE_S = 0.5
-JOIN_LIMIT_S = 60.0
+JOIN_LIMIT_S = 75.0
 
 
 @dataclass(frozen=True, kw_only=True)

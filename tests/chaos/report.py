@@ -11,7 +11,7 @@ from tests.chaos.row import Row
 
 HEADER = (
     "row", "requests", "done", "error", "refused", "jobs", "ended", "webhooks", "again",
-    "recovery", "verdict",
+    "recovery", "usual", "load", "verdict",
 )  # fmt: skip
 
 
@@ -104,7 +104,9 @@ def _cells(result: Result) -> tuple[str, ...]:
         result.requests, result.done, result.errors, result.refused,
         result.jobs, result.ended, result.webhooks, result.again,
     )  # fmt: skip
-    return (result.row, *map(str, numbers), recovery, "ok" if result.is_ok else "violated")
+    machine = (f"{result.usual_s:.1f}", f"{result.load_average:.0f}")
+    verdict = "ok" if result.is_ok else "violated"
+    return (result.row, *map(str, numbers), recovery, *machine, verdict)
 
 
 def _recovery(runs: Sequence[Result]) -> str:

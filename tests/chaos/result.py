@@ -1,5 +1,6 @@
 """What a row came to: counts for the tables, what clients saw, what was violated."""
 
+import os
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 
@@ -25,6 +26,8 @@ class Result:
     webhooks: int
     again: int  # generations beyond one for each job
     recovery_s: float | None
+    usual_s: float  # what a recovery takes when nothing is broken
+    load_average: float  # of the machine at the row's end, over a minute
     violations: list[dict[str, str]]
     seen: dict[str, dict[str, int]] = field(default_factory=dict)  # by phase, what clients saw
     # Of rows that keep them: each request, when it began and how long it took (s), its outcome.
@@ -60,6 +63,8 @@ def result_of(
         webhooks=len(evidence.delivered),
         again=runs.total() - len(runs),
         recovery_s=None if times.recovered is None else round(times.recovered - times.healed, 1),
+        usual_s=round(times.usual_s, 1),
+        load_average=round(os.getloadavg()[0], 1),
         violations=[asdict(each) for each in violations],
         seen=_seen(evidence),
         clients=_clients(evidence) if row.keeps_clients else [],
