@@ -13,7 +13,7 @@ from types import FrameType
 from typing import NoReturn
 
 from tests.chaos import report
-from tests.chaos.ground import Ground, started_servers
+from tests.chaos.ground import LEASE_S, Ground, started_servers
 from tests.chaos.result import Result
 from tests.chaos.row import BROKERS, Row
 from tests.chaos.rows import ROWS
@@ -40,20 +40,20 @@ def main() -> int:
         for broker in BROKERS if args.broker == "both" else [args.broker]:
             print(f"{broker}, seed {seed}\n{report.heading()}", flush=True)
             rows = _chosen(args.rows, broker)
-            for result in run(broker, rows, seed, end_at, logs=args.logs):
+            for result in run(broker, rows, seed, end_at, logs=args.logs, lease_s=args.lease):
                 results.append(result)
                 _keep(results, args)
     return 0 if all(each.is_ok for each in results) else 1
 
 
 def run(
-    broker: str, rows: list[Row], seed: int, end_at: float, *, logs: Path | None
+    broker: str, rows: list[Row], seed: int, end_at: float, *, logs: Path | None, lease_s: float
 ) -> Iterator[Result]:
     """Run the rows in turn and print each result; none begins after `end_at` (monotonic)."""
     count = 0
     with started_servers(broker) as servers:
         while count < len(rows) and time.monotonic() < end_at:
-            with Ground(servers) as ground:
+            with Ground(servers, lease_s=lease_s) as ground:
                 for row in rows[count:]:
                     if time.monotonic() >= end_at:
                         return
@@ -107,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", default="1", help="one, or several: 1,2,3")
     parser.add_argument("--rows", default="all", help="all, or names of rows and parts: a,b,c")
     parser.add_argument("--seconds", type=float, help="begin no row after so many seconds")
+    parser.add_argument("--lease", type=float, default=LEASE_S, help="FOREMAN_LEASE_S, seconds")
     parser.add_argument("--list", action="store_true", help="show the rows")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results")
     parser.add_argument("--write", type=Path, metavar="FILE", help="put the tables into a page")

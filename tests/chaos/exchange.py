@@ -9,8 +9,6 @@ from urllib.parse import urlsplit
 
 from tests.chaos.values import Ending, Record
 
-# Longer than FOREMAN_SYNC_WAIT and FOREMAN_JOB_TIMEOUT together: later is not slow but lost.
-LIMIT_S = 60.0
 CONNECT_LIMIT_S = 10.0
 READ_BYTES = 64 * 1024
 # Called with all bytes so far after each piece; True: the client leaves.
@@ -24,17 +22,18 @@ def exchange(
     record: Record,
     *,
     headers: dict[str, str] | None = None,
+    limit_s: float,
     leaves: Leaves = lambda _: False,
 ) -> None:
-    """POST `body`, and note in `record` what comes of it."""
+    """POST `body`, and note in `record` what comes of it within `limit_s`."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=CONNECT_LIMIT_S)
     try:
         connection.connect()
-        connection.sock.settimeout(LIMIT_S)
+        connection.sock.settimeout(limit_s)
         connection.request(
             "POST", path, body, {"Content-Type": "application/json", **(headers or {})}
         )
-        _read(connection.getresponse(), record, leaves)
+        _read(connection.getresponse(), record, leaves, limit_s)
     except TimeoutError:
         record.ending = Ending.HUNG
     except (OSError, http.client.HTTPException):
@@ -44,7 +43,7 @@ def exchange(
         record.ended = time.time()
 
 
-def _read(answer: http.client.HTTPResponse, record: Record, leaves: Leaves) -> None:
+def _read(answer: http.client.HTTPResponse, record: Record, leaves: Leaves, limit_s: float) -> None:
     record.status = answer.status
     record.headers = {name.lower(): value for name, value in answer.getheaders()}
     while piece := answer.read1(READ_BYTES):
@@ -52,7 +51,7 @@ def _read(answer: http.client.HTTPResponse, record: Record, leaves: Leaves) -> N
         if leaves(record.body):
             record.ending = Ending.LEFT
             return
-        if time.time() - record.started > LIMIT_S:
+        if time.time() - record.started > limit_s:
             raise TimeoutError
     # http.client takes a body that is shorter than its Content-Length for whole in `read1`.
     record.ending = Ending.CUT if answer.length else Ending.WHOLE

@@ -19,7 +19,8 @@ BATCH_LINES = 4
 # A call whose outcome is unknown or that was refused is repeated with its key so often.
 TRIES = 12
 REFUSED_PAUSE_S = 0.5
-JOIN_LIMIT_S = 75.0
+# In leases; longer than FOREMAN_SYNC_WAIT and FOREMAN_JOB_TIMEOUT together: then it hangs.
+LIMIT = 14.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +76,7 @@ class Load:
     def stop(self) -> None:
         """Start no more requests, and wait for the end of those under way."""
         self._ends.set()
-        give_up_at = time.monotonic() + JOIN_LIMIT_S
+        give_up_at = time.monotonic() + (LIMIT + 2) * self._ground.lease_s
         for thread in list(self._threads):
             thread.join(max(give_up_at - time.monotonic(), 0))
 
@@ -127,7 +128,7 @@ class Load:
             is_odd=is_odd,
         )
         path, body = stream_request(kind, random.choice(CHAT_MODELS), text)
-        exchange(self._ground.url(record.web), path, encoded(body), record, leaves=leaves)
+        self._exchange(path, encoded(body), record, leaves=leaves)
         return self._note(record)
 
     def submit(self, random: Random, *, web: str | None = None) -> None:
@@ -174,7 +175,7 @@ class Load:
             started=time.time(),
         )
         body = {"model": EMBED_MODEL, "input": text, "dimensions": answers.EMBEDDING_LENGTH}
-        exchange(self._ground.url(record.web), "/api/embed", encoded(body), record)
+        self._exchange("/api/embed", encoded(body), record)
         self._note(record)
 
     def _stream(self, kind: Kind) -> Callable[[Random], None]:
@@ -201,7 +202,7 @@ class Load:
     def _post(self, path: str, body: bytes, kind: Kind, key: str, web: str) -> Record:
         record = Record(kind=kind, web=web, expected="", started=time.time())
         headers = {"Idempotency-Key": key}
-        exchange(self._ground.url(web), path, body, record, headers=headers)
+        self._exchange(path, body, record, headers=headers)
         return self._note(record)
 
     def _accept(self, job_id: str, key: str, job: _Job, record: Record) -> None:
@@ -222,6 +223,10 @@ class Load:
             ask(random)
             if self.records[-1:] and self.records[-1].status != 200:
                 self._ends.wait(REFUSED_PAUSE_S)
+
+    def _exchange(self, path: str, body: bytes, record: Record, **options: Any) -> None:
+        limit_s = LIMIT * self._ground.lease_s
+        exchange(self._ground.url(record.web), path, body, record, limit_s=limit_s, **options)
 
     def _run(self, target: Callable[..., object], *arguments: Any) -> None:
         thread = threading.Thread(target=target, args=arguments, daemon=True)

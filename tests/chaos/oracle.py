@@ -92,7 +92,7 @@ def _statuses(evidence: Evidence, promise: Promise) -> Iterator[str]:
 def _patience(evidence: Evidence, promise: Promise) -> Iterator[str]:
     """Outside the fault, and where it must not show, every answer is whole."""
     times = evidence.times
-    due = times.healed + promise.recovers_s + slack_s(times.usual_s)
+    due = times.healed + promise.recovers_s(times)
     for record in evidence.records:
         if record.is_odd or record.ending is Ending.LEFT or record.kind not in ANSWERED:
             continue
@@ -112,12 +112,12 @@ def _accepts(evidence: Evidence, promise: Promise) -> Iterator[str]:
         if record.kind is not Kind.JOB or record.web in promise.cuts:
             continue
         took_s = record.ended - record.started
-        if record.status not in (200, 202) or took_s > slack_s(evidence.times.usual_s):
+        if record.status not in (200, 202) or took_s > slack_s(evidence.times):
             yield name_of(record)
 
 
 def _recovers(evidence: Evidence, promise: Promise) -> Iterator[str]:
-    limit_s = promise.recovers_s + slack_s(evidence.times.usual_s)
+    limit_s = promise.recovers_s(evidence.times)
     recovered = evidence.times.recovered
     if recovered is None:
         yield f"not within {limit_s:.0f} s, and not later"

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 from foreman.core.states import END_STATES
 from tests.chaos import answers
-from tests.chaos.row import Promise, slack_s
+from tests.chaos.row import Promise
 from tests.chaos.values import Ending, Evidence, Kind, Record
 
 # A target may begin what was sent to it just before the job ended.
@@ -26,7 +26,7 @@ def _lost(evidence: Evidence, promise: Promise) -> Iterator[str]:
 
 def _unended(evidence: Evidence, promise: Promise) -> Iterator[str]:
     """Every job ends, in time."""
-    limit = evidence.times.ended + promise.ends_s + slack_s(evidence.times.usual_s)
+    limit = evidence.times.ended + promise.ends_s(evidence.times)
     for job_id, row in evidence.rows.items():
         if row["ended_at"] is None:
             yield f"{job_id} is {row['state']} ({row['source']}, attempt {row['attempt']})"

@@ -43,13 +43,14 @@ def read_json(paths: Iterable[Path]) -> list[Result]:
 
 def promises(rows: Sequence[Row]) -> str:
     """The table of what is promised."""
-    names = ("row", "the fault", "promised", "answers again within", "jobs end within")
+    names = ("row", "the fault", "lasts, leases", "promised", "answers again", "jobs end")
     lines = [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
     for row in rows:
         promise = row.promise
+        also = f" + {promise.also_s:.0f} s" if promise.also_s else ""
         lines.append(
-            f"| `{row.name}` | {row.does} | {promise.says} | {promise.recovers_s:.0f} s"
-            f" | {promise.ends_s:.0f} s |"
+            f"| `{row.name}` | {row.does} | {_lasts(row)} | {promise.says}"
+            f" | {promise.recovers:g} leases | {promise.ends:g} leases{also} |"
         )
     return "\n".join(lines)
 
@@ -96,6 +97,10 @@ def write_page(page: Path, rows: Sequence[Row], results: Sequence[Result]) -> No
         _, end, after = rest.partition(f"<!-- {name}: end -->")
         text = f"{before}{begin}{table}\n{end}{after}"
     page.write_text(text)
+
+
+def _lasts(row: Row) -> str:
+    return f"{row.holds:g}" if row.holds else "once"
 
 
 def _cells(result: Result) -> tuple[str, ...]:

@@ -4,13 +4,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from tests.chaos import oracle
 from tests.chaos.gather import gather
 from tests.chaos.ground import WEBS, Ground
 from tests.chaos.load import Load
 from tests.chaos.result import Result, result_of
-from tests.chaos.row import Row, Scene, slack_s
+from tests.chaos.row import Row, Scene
 from tests.chaos.values import Kind, Sample, Times
 
 BEFORE_S, AFTER_S = 3.0, 3.0
@@ -37,20 +38,22 @@ def run_row(
         usual_s = (_wait_for_answers(scene, asked, LATE_S) or asked + LATE_S) - asked
         injected = time.time()
         with row.fault(scene):
-            time.sleep(max(injected + row.holds_s - time.time(), 0))
+            time.sleep(max(injected + row.holds * ground.lease_s - time.time(), 0))
         healed = time.time()
-        limit_s = row.promise.recovers_s + slack_s(usual_s) + LATE_S
+        times = Times(
+            began=began,
+            injected=injected,
+            healed=healed,
+            recovered=None,
+            ended=healed,
+            lease_s=ground.lease_s,
+            usual_s=usual_s,
+        )
+        limit_s = row.promise.recovers_s(times) + LATE_S
         recovered = _wait_for_answers(scene, healed, limit_s)
         time.sleep(after_s)
         load.stop()
-    times = Times(
-        began=began,
-        injected=injected,
-        healed=healed,
-        recovered=recovered,
-        ended=time.time(),
-        usual_s=usual_s,
-    )
+    times = replace(times, recovered=recovered, ended=time.time())
     _drain(ground, times, row)
     evidence = gather(ground, load, times, samples)
     return result_of(
@@ -127,7 +130,7 @@ def _answered_at(scene: Scene, since: float) -> float | None:
 
 def _drain(ground: Ground, times: Times, row: Row) -> None:
     """Wait until every job has ended and no delivery is pending, or it is certainly too late."""
-    give_up_at = times.ended + row.promise.ends_s + slack_s(times.usual_s) + LATE_S
+    give_up_at = times.ended + row.promise.ends_s(times) + LATE_S
     while time.time() < give_up_at and _is_busy(ground, times, row):
         time.sleep(LOOK_S)
 

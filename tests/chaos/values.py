@@ -90,6 +90,7 @@ class Times:
     healed: float
     recovered: float | None
     ended: float  # of the load
+    lease_s: float
     usual_s: float = 0.0  # what a recovery takes when nothing is broken: how busy the machine is
 
 

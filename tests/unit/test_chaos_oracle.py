@@ -18,8 +18,8 @@ from tests.chaos.values import Accepted, Delivered, Ending, Evidence, Kind, Reco
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OTHER_SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 TEXT = answers.words("t", 4)
-PROMISE = Promise(says="everything", recovers_s=5, ends_s=5)
-TIMES = Times(began=1000, injected=1003, healed=1010, recovered=1011, ended=1014)
+PROMISE = Promise(says="everything", recovers=1, ends=1)
+TIMES = Times(began=1000, injected=1003, healed=1010, recovered=1011, ended=1014, lease_s=5)
 WORDS = answers.said(TEXT).split(" ")
 PIECES = [WORDS[0], *(f" {word}" for word in WORDS[1:])]
 

@@ -6,7 +6,6 @@ from contextlib import contextmanager, suppress
 
 import psycopg
 
-from tests.chaos.ground import LEASE_S
 from tests.chaos.row import Fault, Promise, Row, Scene
 
 PART = "database"
@@ -78,13 +77,13 @@ def _set(scene: Scene, statement: str) -> None:
 
 _AWAY = "503 with `Retry-After` for new requests, never 500; no client is cancelled"
 DATABASE_ROWS = [
-    Row(name="read-only", part=PART, does="PostgreSQL is read-only for 9 s", fault=read_only,
+    Row(name="read-only", part=PART, does="PostgreSQL is read-only", fault=read_only,
         promise=Promise(says=_AWAY)),
-    Row(name="connections-full", part=PART, does="all connections to PostgreSQL are taken for 9 s",
+    Row(name="connections-full", part=PART, does="all connections to PostgreSQL are taken",
         fault=full, promise=Promise(says=_AWAY, unready="database")),
     Row(name="backends-ended", part=PART, does="all of foreman's backends are ended, five times",
-        fault=terminated(5), holds_s=0, promise=Promise(says=_AWAY)),
-    Row(name="rows-locked", part=PART, does="the rows of all open jobs are locked for 6 s",
-        fault=locked, holds_s=1.5 * LEASE_S,
+        fault=terminated(5), holds=0, promise=Promise(says=_AWAY)),
+    Row(name="rows-locked", part=PART, does="the rows of all open jobs are locked",
+        fault=locked, holds=1.5,
         promise=Promise(says="requests under way take longer or end with an error", accepts=True)),
 ]  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.chaos.ground import LEASE_S, RELAYS, WEBS, WORKERS
+from tests.chaos.ground import RELAYS, WEBS, WORKERS
 from tests.chaos.row import Fault, Promise, Row, Scene, Sees
 from tests.chaos.rows.faults import at_once
 
@@ -81,76 +81,76 @@ def _restart_postgres(scene: Scene) -> None:
 
 _RERUN = Promise(
     says="answers that have begun end with an error within two leases; the others are run again",
-    recovers_s=2 * LEASE_S,
-    ends_s=8 * LEASE_S,
+    recovers=2,
+    ends=8,
     accepts=True,
 )
 _WEB_GONE = Promise(
     says="its clients see a cut connection; the other web process serves",
     cuts=("web1",),
-    ends_s=6 * LEASE_S,
+    ends=6,
 )
 _FROZEN_BROKER = Promise(
     says="`POST /jobs` is answered with 202; streams may end with an error", accepts=True,
-    recovers_s=3 * LEASE_S, ends_s=8 * LEASE_S,
+    recovers=3, ends=8,
 )  # fmt: skip
 
 
 def _row(
-    name: str, does: str, fault: Fault, promise: Promise, *, holds_s: float, is_short: bool = False
+    name: str, does: str, fault: Fault, promise: Promise, *, holds: float, is_short: bool = False
 ) -> Row:
     return Row(
-        name=name, part=PART, does=does, fault=fault, promise=promise, holds_s=holds_s,
+        name=name, part=PART, does=does, fault=fault, promise=promise, holds=holds,
         is_short=is_short,
     )  # fmt: skip
 
 
 PROCESS_ROWS = [
-    _row("web-killed", "kill -9 of one of two web processes, started again after 6 s",
-         killed("web1"), _WEB_GONE, holds_s=6, is_short=True),
-    _row("worker-killed", "kill -9 of one of two workers, started again after 6 s",
-         killed("worker1"), _RERUN, holds_s=6, is_short=True),
-    _row("workers-killed", "kill -9 of both workers, started again after 6 s",
-         killed(*WORKERS), _RERUN, holds_s=6),
-    _row("relay-killed", "kill -9 of one of two relays, started again after 6 s",
+    _row("web-killed", "kill -9 of one of two web processes, started again later",
+         killed("web1"), _WEB_GONE, holds=1.5, is_short=True),
+    _row("worker-killed", "kill -9 of one of two workers, started again later",
+         killed("worker1"), _RERUN, holds=1.5, is_short=True),
+    _row("workers-killed", "kill -9 of both workers, started again later",
+         killed(*WORKERS), _RERUN, holds=1.5),
+    _row("relay-killed", "kill -9 of one of two relays, started again later",
          killed("relay1"), Promise(says="nobody notices; an event may come twice",
-                                   sees=Sees.NOTHING, accepts=True), holds_s=6),
-    _row("relays-killed", "kill -9 of both relays, started again after 6 s", killed(*RELAYS),
+                                   sees=Sees.NOTHING, accepts=True), holds=1.5),
+    _row("relays-killed", "kill -9 of both relays, started again later", killed(*RELAYS),
          Promise(says="webhooks and batches wait; an event may come twice", sees=Sees.WAITS,
-                 accepts=True, ends_s=12 * LEASE_S), holds_s=6),
-    _row("all-killed", "kill -9 of all six processes, started again after 6 s",
+                 accepts=True, ends=12), holds=1.5),
+    _row("all-killed", "kill -9 of all six processes, started again later",
          killed(*WEBS, *WORKERS, *RELAYS),
          Promise(says="clients see cut connections; no accepted job is lost", cuts=WEBS,
-                 recovers_s=4 * LEASE_S, ends_s=12 * LEASE_S), holds_s=6),
+                 recovers=4, ends=12), holds=1.5),
     _row("webs-restarted", "SIGTERM to the web processes, one after the other", restarted(*WEBS),
          Promise(says="streams end by themselves or with an error; 503 or a refused connection"
-                 " while a process is away", cuts=WEBS, recovers_s=3 * LEASE_S),
-         holds_s=0),
+                 " while a process is away", cuts=WEBS, recovers=3),
+         holds=0),
     _row("workers-restarted", "SIGTERM to the workers, one after the other", restarted(*WORKERS),
          Promise(says="streams end by themselves or with an error after `FOREMAN_SHUTDOWN_S`;"
-                 " everything else is served elsewhere", accepts=True, recovers_s=3 * LEASE_S),
-         holds_s=0),
+                 " everything else is served elsewhere", accepts=True, recovers=3),
+         holds=0),
     _row("relays-restarted", "SIGTERM to the relays, one after the other", restarted(*RELAYS),
-         Promise(says="nobody notices", sees=Sees.NOTHING, accepts=True), holds_s=0),
-    _row("web-frozen", "SIGSTOP of one web process for 7 leases", stopped(of_foreman("web1")),
+         Promise(says="nobody notices", sees=Sees.NOTHING, accepts=True), holds=0),
+    _row("web-frozen", "SIGSTOP of one web process", stopped(of_foreman("web1")),
          Promise(says="its clients wait, then get an error; the other serves", cuts=("web1",),
-                 recovers_s=3 * LEASE_S), holds_s=7 * LEASE_S),
-    _row("worker-frozen", "SIGSTOP of one worker for 7 leases", stopped(of_foreman("worker1")),
-         _RERUN, holds_s=7 * LEASE_S),
-    _row("relay-frozen", "SIGSTOP of one relay for 7 leases", stopped(of_foreman("relay1")),
+                 recovers=3), holds=7),
+    _row("worker-frozen", "SIGSTOP of one worker", stopped(of_foreman("worker1")),
+         _RERUN, holds=7),
+    _row("relay-frozen", "SIGSTOP of one relay", stopped(of_foreman("relay1")),
          Promise(says="events that it was sending wait for their lease of 30 s, then may come"
-                 " twice", sees=Sees.NOTHING, accepts=True, ends_s=45), holds_s=7 * LEASE_S),
+                 " twice", sees=Sees.NOTHING, accepts=True, ends=6, also_s=30), holds=7),
     _row("broker-killed", "kill -9 of the broker, and its restart (Valkey: empty)",
-         at_once(_kill_broker), _FROZEN_BROKER, holds_s=0),
-    _row("broker-frozen", "SIGSTOP of the broker for 10 s",
+         at_once(_kill_broker), _FROZEN_BROKER, holds=0),
+    _row("broker-frozen", "SIGSTOP of the broker",
          stopped(lambda scene: family(scene.ground.servers.broker.pid)), _FROZEN_BROKER,
-         holds_s=10),
+         holds=2.5),
     _row("postgres-restarted", "PostgreSQL stops at once (`immediate`) and starts again",
          at_once(_restart_postgres),
          Promise(says="503 with `Retry-After`; what was accepted is kept, no client is cancelled"),
-         holds_s=0),
-    _row("postgres-stopped", "SIGSTOP of PostgreSQL and its backends for 9 s",
+         holds=0),
+    _row("postgres-stopped", "SIGSTOP of PostgreSQL and its backends",
          stopped(lambda scene: family(scene.ground.servers.postgres.pid)),
          Promise(says="503 with `Retry-After`; no client is cancelled", unready="database"),
-         holds_s=9),
+         holds=2.25),
 ]  # fmt: skip
