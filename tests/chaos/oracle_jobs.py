@@ -4,12 +4,15 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 
 from foreman.core.states import END_STATES
+from foreman.errors import JobCancelled
 from tests.chaos import answers
 from tests.chaos.row import Promise
 from tests.chaos.values import Ending, Evidence, Kind, Record
 
 # A target may begin what was sent to it just before the job ended.
 GENERATION_SLACK_S = 1.0
+# What a client reads of a job that somebody else has cancelled.
+CANCELLED = str(JobCancelled()).encode()
 
 
 def _lost(evidence: Evidence, promise: Promise) -> Iterator[str]:
@@ -62,15 +65,17 @@ def _results(evidence: Evidence, promise: Promise) -> Iterator[str]:
 
 
 def _clients_and_rows(evidence: Evidence, promise: Promise) -> Iterator[str]:
-    """The row of a complete answer succeeded; no job of a client that waits was cancelled."""
+    """The row of a complete answer succeeded; no client that waits reads that it has cancelled.
+
+    A web process that ends a stream with another error cancels its job: nobody waits for it.
+    """
     for record in evidence.records:
         row = evidence.rows.get(record.job_id or "")
         if row is None or record.kind not in (Kind.CHAT, Kind.SSE):
             continue
-        is_cancelled = row["state"] == "cancelled"
         if _is_whole(record) and row["state"] != "succeeded":
             yield f"{record.job_id} was answered whole, and is {row['state']} {row['error_code']}"
-        elif is_cancelled and record.ending is Ending.WHOLE and record.web not in promise.cuts:
+        elif CANCELLED in record.body and record.web not in promise.cuts:
             yield f"{record.job_id} was cancelled while its client waited at {record.web}"
 
 

@@ -230,10 +230,14 @@ def test_it_objects_to_a_row_that_contradicts_a_whole_answer(state: str) -> None
 
 
 def test_it_objects_to_the_cancelled_job_of_a_client_that_waits() -> None:
-    rows = KEPT_ROWS | {"sync": row(source="sync", state="cancelled")}
-    waiting = record(ndjson(PIECES[:1], FAILED), started=1004.0)
+    cancelled = evidence(
+        rows=KEPT_ROWS | {"sync": row(source="sync", state="cancelled")},
+        events=KEPT_EVENTS | {"sync": events("queued", "working", "cancelled")},
+    )
+    for error, objects in (({"error": "The job was cancelled."}, True), (FAILED, False)):
+        waiting = record(ndjson(PIECES[:1], error), started=1004.0)
 
-    assert "client and row" in rules(evidence(rows=rows, records=[waiting]))
+        assert ("client and row" in rules(replace(cancelled, records=[waiting]))) is objects
 
 
 def test_it_objects_to_an_answer_that_no_target_gave() -> None:
