@@ -177,8 +177,11 @@ class Link:
             try:
                 await self._connect(pair)
                 self._pairs[asyncio.current_task()] = pair  # type: ignore[index]  # it is a task
-                await asyncio.gather(self._copy(pair, near, far), self._copy(pair, far, near))
-            except OSError:
+                # Both have ended before a socket is closed: its number is soon another one's.
+                async with asyncio.TaskGroup() as copying:
+                    copying.create_task(self._copy(pair, near, far))
+                    copying.create_task(self._copy(pair, far, near))
+            except* OSError:
                 pair.reset()
 
     async def _connect(self, pair: _Pair) -> None:

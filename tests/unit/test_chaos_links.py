@@ -1,6 +1,7 @@
 """The links of the chaos command do to a connection what they are asked to do, and heal."""
 
 import socket
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -76,6 +77,16 @@ def test_an_orderly_cut_is_an_end(link: Link) -> None:
         echo(connection)
         link.cut(reset=False)
         assert connection.recv(1) == b""
+
+
+def test_a_connection_after_many_that_were_reset_is_whole(link: Link) -> None:
+    for _ in range(50):
+        with connected(link) as connection:
+            echo(connection)
+            # Closed with a reset, while the server's direction is being waited for.
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        with connected(link) as another:
+            assert echo(another, limit_s=2.0) == b"hello"
 
 
 def test_a_refusing_link_answers_nobody_until_it_heals(link: Link) -> None:
