@@ -176,8 +176,13 @@ class Ground:
         shutil.copytree(self._logs, folder, dirs_exist_ok=True)
 
     def start(self, name: str) -> None:
-        """Start a process that has ended."""
+        """Start a process that has ended; a web process answers when this returns.
+
+        How long Python takes to start on a busy machine is nothing that foreman promises.
+        """
         self.processes[name].start()
+        if name in WEBS:
+            wait_for(lambda: self.readyz(name)[0], READY_LIMIT_S, f"{name} answers")
 
     def _start(self) -> None:
         self._logs = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="chaos-")))

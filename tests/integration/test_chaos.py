@@ -16,6 +16,8 @@ from tests.servers import PostgresServer
 from tests.stack import wait_for
 
 HOLDS, AROUND_S = 0.5, 0.5
+# Other tests run meanwhile, and no lease may be lost because of them.
+LEASE_S = 6.0
 SEED = 1
 SHORT = [row for row in ROWS if row.is_short]
 
@@ -23,7 +25,7 @@ SHORT = [row for row in ROWS if row.is_short]
 @pytest.fixture(scope="module", params=BROKERS)
 def ground(request: pytest.FixtureRequest, postgres: PostgresServer) -> Iterator[Ground]:
     broker = request.getfixturevalue("valkey" if request.param == "redis" else "rabbitmq")
-    with Ground(Servers(postgres, broker)) as running:
+    with Ground(Servers(postgres, broker), lease_s=LEASE_S) as running:
         yield running
 
 

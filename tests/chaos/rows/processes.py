@@ -107,7 +107,7 @@ def _row(
 
 PROCESS_ROWS = [
     _row("web-killed", "kill -9 of one of two web processes, started again later",
-         killed("web1"), _WEB_GONE, holds=1.5, is_short=True),
+         killed("web1"), _WEB_GONE, holds=1.5),
     _row("worker-killed", "kill -9 of one of two workers, started again later",
          killed("worker1"), _RERUN, holds=1.5, is_short=True),
     _row("workers-killed", "kill -9 of both workers, started again later",
