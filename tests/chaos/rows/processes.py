@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +38,31 @@ def restarted(*names: str) -> Fault:
             scene.ground.start(name)
 
     return at_once(restart)
+
+
+@contextmanager
+def all_terminated(scene: Scene) -> Iterator[None]:
+    """SIGTERM to all processes at once, as a platform does that moves them elsewhere."""
+    processes = scene.ground.processes
+    for process in processes.values():
+        process.process.terminate()
+    for name, process in processes.items():
+        process.stop()
+        scene.ground.start(name)
+    yield
+
+
+def killed_at_random(times: int) -> Fault:
+    """kill -9 of one process after the other; each is started again at once."""
+
+    def kill(scene: Scene) -> None:
+        for _ in range(times):
+            name = scene.random.choice(sorted(scene.ground.processes))
+            scene.ground.processes[name].kill()
+            scene.ground.start(name)
+            time.sleep(scene.random.uniform(0.2, 1) * scene.ground.lease_s)
+
+    return at_once(kill)
 
 
 def stopped(pids: Pids) -> Fault:
@@ -132,6 +158,14 @@ PROCESS_ROWS = [
          holds=0),
     _row("relays-restarted", "SIGTERM to the relays, one after the other", restarted(*RELAYS),
          Promise(says="nobody notices", sees=Sees.NOTHING, accepts=True), holds=0),
+    _row("all-restarted", "SIGTERM to all six processes at once, and their new start",
+         all_terminated,
+         Promise(says="streams end by themselves or with an error; no accepted job is lost",
+                 cuts=WEBS, recovers=4, ends=10), holds=0),
+    _row("random-kills", "kill -9 of eight processes by chance, each started again",
+         killed_at_random(8),
+         Promise(says="clients of killed web processes see cut connections; no job is lost",
+                 cuts=WEBS, recovers=4, ends=12), holds=0),
     _row("web-frozen", "SIGSTOP of one web process", stopped(of_foreman("web1")),
          Promise(says="its clients wait, then get an error; the other serves", cuts=("web1",),
                  recovers=3), holds=7),
