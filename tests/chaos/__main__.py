@@ -31,7 +31,7 @@ def main() -> int:
         return 0
     if args.table:
         found = report.read_json(args.table)
-        print(f"{report.promises(ROWS)}\n\n{report.observed(found)}\n\n{report.seen(found)}")
+        print(f"{report.promises(ROWS)}\n\n{report.observed(ROWS, found)}\n\n{report.seen(found)}")
         return 0
     signal.signal(signal.SIGTERM, _end)
     results: list[Result] = []

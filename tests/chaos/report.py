@@ -55,8 +55,9 @@ def promises(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def observed(results: Sequence[Result]) -> str:
+def observed(rows: Sequence[Row], results: Sequence[Result]) -> str:
     """The table of what was seen: one line for each row and broker, the seeds together."""
+    order = {row.name: number for number, row in enumerate(rows)}
     groups: dict[tuple[str, str], list[Result]] = defaultdict(list)
     for each in results:
         groups[each.row, each.broker].append(each)
@@ -65,7 +66,7 @@ def observed(results: Sequence[Result]) -> str:
         " webhooks | recovery, s | verdict |",
         "|---" * 12 + "|",
     ]
-    for (row, broker), runs in groups.items():
+    for (row, broker), runs in sorted(groups.items(), key=lambda item: order[item[0][0]]):
         sums = [
             sum(getattr(each, name) for each in runs)
             for name in ("requests", "done", "errors", "refused", "jobs", "ended", "webhooks")
@@ -91,7 +92,11 @@ def seen(results: Sequence[Result]) -> str:
 def write_page(page: Path, rows: Sequence[Row], results: Sequence[Result]) -> None:
     """Put both tables where the page's marks are."""
     text = page.read_text()
-    tables = {"promised": promises(rows), "observed": observed(results), "seen": seen(results)}
+    tables = {
+        "promised": promises(rows),
+        "observed": observed(rows, results),
+        "seen": seen(results),
+    }
     for name, table in tables.items():
         before, begin, rest = text.partition(f"<!-- {name}: begin -->\n")
         _, end, after = rest.partition(f"<!-- {name}: end -->")
