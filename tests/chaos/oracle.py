@@ -105,14 +105,15 @@ def _patience(evidence: Evidence, promise: Promise) -> Iterator[str]:
 
 
 def _accepts(evidence: Evidence, promise: Promise) -> Iterator[str]:
-    """Jobs are accepted meanwhile, soon."""
+    """Jobs are accepted meanwhile, within a lease."""
     if not promise.accepts:
         return
+    limit_s = evidence.times.lease_s + slack_s(evidence.times)
     for record in evidence.records:
         if record.kind is not Kind.JOB or record.web in promise.cuts:
             continue
         took_s = record.ended - record.started
-        if record.status not in (200, 202) or took_s > slack_s(evidence.times):
+        if record.status not in (200, 202) or took_s > limit_s:
             yield name_of(record)
 
 
