@@ -91,8 +91,12 @@ def started_servers(broker: str) -> Iterator[Servers]:
 class Ground:
     """A running foreman; what may break has a name: processes, links, targets, receivers."""
 
-    def __init__(self, servers: Servers, *, lease_s: float = LEASE_S) -> None:
+    def __init__(
+        self, servers: Servers, *, lease_s: float = LEASE_S, template_url: str | None = None
+    ) -> None:
+        """`template_url` is a migrated database that may be copied."""
         self.servers = servers
+        self._template_url = template_url
         self.lease_s = lease_s
         self.links: dict[str, Link] = {}
         self.processes: dict[str, Process] = {}
@@ -186,7 +190,7 @@ class Ground:
 
     def _start(self) -> None:
         self._logs = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="chaos-")))
-        self._url = self.servers.postgres.create_database()
+        self._url = self.servers.postgres.create_database(self._template_url)
         self.database = self._url.partition("?")[0].rpartition("/")[2]
         self._rows = Rows(self._url)
         self._stack.callback(self._rows.close)
@@ -211,11 +215,8 @@ class Ground:
 
     def _run_processes(self) -> None:
         self._stack.callback(self._end_processes)
-        environ = self._environ("relay")
-        migrate = Process(
-            "migrate", [sys.executable, "-m", "foreman", "migrate"], environ, self._logs
-        )
-        assert migrate.process.wait(60) == 0, migrate.log_text()
+        if self._template_url is None:
+            self._migrate()
         for name in WEBS:
             module = ["-m", "gunicorn", "-c", "python:foreman.serving", "foreman.wsgi:app"]
             self._run(name, "web", *module)
@@ -226,6 +227,13 @@ class Ground:
         for name in RELAYS:
             self._run(name, "relay", "-m", "foreman", "relay")
         wait_for(self.is_whole, READY_LIMIT_S, "the foreman is ready")
+
+    def _migrate(self) -> None:
+        environ = self._environ("relay")
+        migrate = Process(
+            "migrate", [sys.executable, "-m", "foreman", "migrate"], environ, self._logs
+        )
+        assert migrate.process.wait(60) == 0, migrate.log_text()
 
     def _run(self, name: str, role: str, *arguments: str) -> None:
         environ = self._environ(role) | {"PORT": str(self._ports.get(name, 0) or free_port())}

@@ -23,9 +23,12 @@ SHORT = [row for row in ROWS if row.is_short]
 
 
 @pytest.fixture(scope="module", params=BROKERS)
-def ground(request: pytest.FixtureRequest, postgres: PostgresServer) -> Iterator[Ground]:
+def ground(
+    request: pytest.FixtureRequest, postgres: PostgresServer, template_url: str
+) -> Iterator[Ground]:
     broker = request.getfixturevalue("valkey" if request.param == "redis" else "rabbitmq")
-    with Ground(Servers(postgres, broker), lease_s=LEASE_S) as running:
+    servers = Servers(postgres, broker)
+    with Ground(servers, lease_s=LEASE_S, template_url=template_url) as running:
         yield running
 
 
