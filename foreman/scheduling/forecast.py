@@ -44,8 +44,7 @@ class ExpectedStay(NamedTuple):
     jobs: float  # those expected to come until then included
 
 
-@dataclass(frozen=True, slots=True)
-class Eta:
+class Eta(NamedTuple):
     """Seconds until a job starts: one in two, and nine in ten, start by then."""
 
     p50_s: float
