@@ -17,7 +17,8 @@ that have gone unserved for the longest. One load runs at a time.
       It is known afterwards, so not even lingering residents are in the way.
 4. **Linger.** An empty resident stays for a time after its last answer.
    a. For tau, as far as its gaps predict that its next job comes sooner than the load that would
-      be made (`Rhythm.linger_s`).
+      be made (`Rhythm.lingers_until`). Before it has gaps to go by: for as long as that load, if
+      the lingers of the target have not cost two loads more than they saved.
    b. Next to other residents: for two loads, if it is needed enough for the jobs that wait
       meanwhile (`lingers_until`).
    While somebody is overdue only (a) holds, and only within the resident's minimum dwell.
@@ -169,7 +170,12 @@ class _Planner:
         now, swaps = self.sight.now, self.sight.visit_swaps
         is_shared = self.unpinned > 1 and not self.has_late  # 4b
         until = lingers_until(
-            resident, self.rules, demand, is_shared=is_shared, in_line=self.in_line
+            resident,
+            self.rules,
+            demand,
+            is_shared=is_shared,
+            in_line=self.in_line,
+            credit=self.sight.linger_credit,
         )
         if self.has_late:
             until = min(until, dwells_until(resident, swaps))

@@ -107,6 +107,7 @@ def lingers_until(
     *,
     is_shared: bool,
     in_line: int = 1,
+    credit: float = 0.0,
 ) -> float:
     """Until when an empty resident is worth keeping, instead of the load that `demand` asks for.
 
@@ -123,4 +124,5 @@ def lingers_until(
         gain = worth(resident, resident.answered_at) * in_line
         if gain >= LEAST_GAIN * demand.jobs:
             return resident.answered_at + PATIENCE_LOADS * demand.load_s
-    return resident.answered_at + resident.rhythm.linger_s(demand.load_s)
+        credit = 0.0
+    return resident.rhythm.lingers_until(resident.answered_at, demand.load_s, credit)

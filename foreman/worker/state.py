@@ -13,7 +13,7 @@ from foreman.core.lease import Lease
 from foreman.core.outlook import Costs
 from foreman.core.waiting import Waiting
 from foreman.errors import ForemanError
-from foreman.scheduling.rhythm import Rhythm
+from foreman.scheduling.rhythm import MOST_CREDIT, Rhythm
 from foreman.scheduling.room import Room
 from foreman.scheduling.values import Cause, Demand, Plan, VisitRules
 
@@ -216,6 +216,7 @@ class State:
     told: tuple[tuple[str, int, bool], ...] | None = None  # residents, as their rows say
     room: Room = field(default_factory=Room)
     rhythms: Mapping[str, Rhythm] = field(default_factory=dict)  # by queue
+    linger_credit: float = MOST_CREDIT  # of the target
     left_at: Mapping[str, float] = field(default_factory=dict)  # ends of visits, by queue
     answered_at: Mapping[str, float] = field(default_factory=dict)  # by queue, loaded or not
     failures: Mapping[str, int] = field(default_factory=dict)  # loads in a row, by queue

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from foreman.core.arrivals import Arrival
 from foreman.scheduling.policy import decide
-from foreman.scheduling.rhythm import NO_RHYTHM, Rhythm
+from foreman.scheduling.rhythm import MOST_CREDIT, NO_RHYTHM, Lingered, Rhythm, credit_after
 from foreman.scheduling.room import Room
 from foreman.scheduling.values import Demand, Plan, Resident, Sight, VisitRules
 from foreman.scheduling.visits import visit_swaps
@@ -45,6 +45,7 @@ class Ours:
         # The last demand of each residency: most are the same at the next plan.
         self._known: dict[tuple[int, str], tuple[object, Demand]] = {}
         self._lingers: dict[tuple[int, str], float] = {}  # since when
+        self._credits: dict[int, float] = {}
         self.lingers = Lingers()
 
     def arrived(self, job: Arrival, fleet: Fleet) -> None:
@@ -59,11 +60,12 @@ class Ours:
             made.look_at = min(made.look_at, due_at)
         if self._lingers:
             for target in fleet.targets:
-                self._linger_ended(target, queue, now, saved_s=fleet.swap_s[queue])
+                self._linger_ended(target, queue, fleet, is_answered=True)
 
     def ended(self, target: SimulatedTarget, visit: OpenVisit, fleet: Fleet) -> None:
         self._open[visit.queue] -= 1
         self._answered_at[visit.queue] = fleet.now
+        self._rhythms[visit.queue] = self._rhythms[visit.queue].answered(fleet.now)
 
     def loaded(self, target: SimulatedTarget, before: tuple[str, ...], fleet: Fleet) -> None:
         room, listed = self._room(target), target.memory.listed
@@ -72,7 +74,7 @@ class Ours:
         self._rooms[target.number] = room.learned(listed(before), queue, after)
 
     def unloaded(self, target: SimulatedTarget, visit: OpenVisit, fleet: Fleet) -> None:
-        self._linger_ended(target, visit.queue, fleet.now, saved_s=0.0)
+        self._linger_ended(target, visit.queue, fleet, is_answered=False)
 
     def step(self, target: SimulatedTarget, fleet: Fleet) -> Step:
         plan = self._plan(target, fleet)
@@ -109,7 +111,9 @@ class Ours:
             visits.append(target.loading)
         swaps = visit_swaps(self._rules.min_visit_swaps, target.utilization(fleet.now))
         residents = [self._resident(each, is_loading=each is target.loading) for each in visits]
-        return Sight(fleet.now, residents, self._demands(target, fleet), self._room(target), swaps)
+        credit = self._credits.get(target.number, MOST_CREDIT)
+        demands, room = self._demands(target, fleet), self._room(target)
+        return Sight(fleet.now, residents, demands, room, swaps, linger_credit=credit)
 
     def _resident(self, visit: OpenVisit, *, is_loading: bool) -> Resident:
         return Resident(
@@ -168,14 +172,17 @@ class Ours:
             self._lingers.setdefault((target.number, queue), now)
 
     def _linger_ended(
-        self, target: SimulatedTarget, queue: str, now: float, *, saved_s: float
+        self, target: SimulatedTarget, queue: str, fleet: Fleet, *, is_answered: bool
     ) -> None:
         since = self._lingers.pop((target.number, queue), None)
         if since is None:
             return
-        rhythm = self._rhythms.get(queue, NO_RHYTHM)
-        self._rhythms[queue] = rhythm.lingered(now - since, saved_s)
+        load_s = fleet.swap_s[queue]
+        linger = Lingered(fleet.now - since, load_s if is_answered else 0.0)
+        self._rhythms[queue] = self._rhythms.get(queue, NO_RHYTHM).lingered(linger)
+        credit = self._credits.get(target.number, MOST_CREDIT)
+        self._credits[target.number] = credit_after(credit, linger, load_s)
         counted = self.lingers
-        counted.answered += saved_s > 0
-        counted.unanswered += saved_s == 0
-        counted.wasted_s += 0.0 if saved_s else now - since
+        counted.answered += is_answered
+        counted.unanswered += not is_answered
+        counted.wasted_s += 0.0 if is_answered else linger.seconds

@@ -100,6 +100,7 @@ def sight_of(state: State, demands: Sequence[Demand], pins: Mapping[str, str]) -
         room,
         visit_swaps(state.setup.rules.min_visit_swaps, state.utilization),
         tuple(pins),
+        state.linger_credit,
     )
 
 

@@ -86,6 +86,7 @@ def on_ended(turn: Turn, event: Ended) -> None:
     turn.settle(job)
     health.note(turn, job, event)
     turn.change(answered_at={**turn.state.answered_at, job.queue: turn.now})
+    rhythm.answered(turn, job.queue)
     resident = turn.state.residents.get(job.queue)
     if resident is not None:
         unloads = resident.unloads or event.unloads

@@ -170,6 +170,26 @@ def test_an_empty_resident_stays_as_long_as_its_gaps_predict_a_job() -> None:
     assert load_of(over).victims == ("a",)
 
 
+def test_a_resident_of_which_little_is_known_lingers_on_credit() -> None:
+    new = Rhythm(arrivals=(NOW - 4,), silent_since=NOW - 2)
+    resident = loaded("a", rhythm=new, answered_at=NOW - 2)
+
+    plan = decided([resident], [waits("b", 9)], linger_credit=1.0)
+
+    assert (plan.load, plan.lingering) == (None, frozenset("a"))
+    assert plan.look_at == pytest.approx(NOW + 3)
+    assert load_of(decided([resident], [waits("b", 9)])).victims == ("a",)
+
+
+def test_nobody_lingers_on_credit_next_to_others() -> None:
+    new = Rhythm(arrivals=(NOW - 90,), silent_since=NOW - 2)
+    residents = [loaded("a", rhythm=new, answered_at=NOW - 2), loaded("b", running=1)]
+
+    plan = decided(residents, [waits("c", 9)], room=room(a=5, b=5, c=5), linger_credit=2.0)
+
+    assert load_of(plan).victims == ("a",)
+
+
 def test_lingering_can_be_switched_off_or_set() -> None:
     resident = loaded("a", rhythm=BUSY, answered_at=NOW - 0.4)
 

@@ -1,10 +1,17 @@
 """Views, observations, and what they teach: rows, residents, room and rhythm."""
 
+from dataclasses import replace
+
+import pytest
+
 from foreman.core.queues import JobClass
 from foreman.scheduling.room import Fit, Room
 from foreman.worker import effects, events
 from foreman.worker.state import Park
-from tests.unit.worker.scene import GIB, LOAD_S, known, queue, ready
+from tests.unit.worker.scene import GIB, LOAD_S, RULES, known, queue, ready, setup
+
+# Nobody lingers.
+AT_ONCE = setup(rules=replace(RULES, linger_s=0.0))
 
 
 def test_views_are_four_a_second_and_observations_one_in_two_seconds() -> None:
@@ -167,7 +174,7 @@ def test_jobs_for_this_target_alone_go_first_and_are_left_to_nobody() -> None:
 
 
 def test_the_gap_of_a_residency_that_was_unloaded_meanwhile_begins_with_its_last_answer() -> None:
-    scene = ready("a")
+    scene = ready("a", given=AT_ONCE)
     tag = scene.starts("a")
     scene.ends(tag)
     answered_at = scene.now
@@ -182,8 +189,22 @@ def test_the_gap_of_a_residency_that_was_unloaded_meanwhile_begins_with_its_last
     assert [round(each, 3) for each in scene.state.rhythms[queue("a")].gaps] == [0.2]
 
 
-def test_nobody_listens_for_the_moment_between_the_last_answer_and_the_load() -> None:
+def test_a_resident_that_has_answered_one_job_lingers_until_the_credit_is_used() -> None:
     scene = ready("a")
+    scene.ends(scene.starts("a"))
+
+    scene.waits("b", 1).passes(LOAD_S - 0.1)
+    assert scene.state.load is None
+    scene.passes(0.4)
+    assert scene.asks("b")
+
+    tag = scene.message("b")
+    scene.waits_no_more("b").claims(tag).passes(LOAD_S).loads("b")
+    assert scene.state.linger_credit == pytest.approx(1.0, abs=0.1)
+
+
+def test_nobody_listens_for_the_moment_between_the_last_answer_and_the_load() -> None:
+    scene = ready("a", given=AT_ONCE)
     tag = scene.starts("a")
     scene.waits("b", 1).passes(0.4)
     scene.empty().answers_looks = False
