@@ -96,8 +96,8 @@ class _Planner:
         ]
         is_loading = any(each.is_loading for each in self.sight.residents)
         for demand in waiting:
-            if is_loading and self.first_late is not None:
-                break
+            if is_loading and (self.first_late is not None or not self.has_late):
+                break  # the end of the load makes a new plan
             load = self._load(demand, waiting, is_loading=is_loading)
             if load is not None:
                 return self._as_plan(load)
@@ -132,7 +132,7 @@ class _Planner:
                 self.look_at = due_at
             keyed.append((has_time, max(head_at, each.left_at), head_at, each.queue, each))
         self.in_line = len(keyed)
-        keyed.sort(key=lambda key: key[:4])
+        keyed.sort()  # no two have the same queue
         if keyed:
             self.reason = f"{keyed[0][4].queue} waits for a resident to come to rest"
         return [key[4] for key in keyed]
@@ -141,13 +141,13 @@ class _Planner:
         self, demand: Demand, waiting: Sequence[Demand], *, is_loading: bool
     ) -> PlannedLoad | None:
         """The load that serves this demand now; None: not yet."""
-        sight = self.sight
-        fit = sight.room.fit([*self.loaded, demand.queue])
+        fit = self.sight.room.fit([*self.loaded, demand.queue])
         choice = _NOBODY if fit is Fit.FITS else self._at_rest(demand, fit)  # 2, 3
         if choice is not None and not is_loading and self._leaves_room(demand.queue, choice):
             return self._planned(demand, choice, waiting)
-        is_late = demand.due_at(self.rules) <= sight.now
-        if not is_late or self.first_late is not None or fit is Fit.FITS:
+        if not self.has_late or self.first_late is not None or fit is Fit.FITS:
+            return None
+        if demand.due_at(self.rules) > self.sight.now:
             return None
         cut = self._cut(demand)
         if cut is None or is_loading or any(each.running for each in cut.all):
@@ -173,6 +173,7 @@ class _Planner:
             resident,
             self.rules,
             demand,
+            now,
             is_shared=is_shared,
             in_line=self.in_line,
             credit=self.sight.linger_credit,

@@ -1,6 +1,7 @@
 """The rules of `foreman.scheduling`, asked as a worker asks them."""
 
 import math
+from collections import defaultdict
 from dataclasses import dataclass
 
 from foreman.core.arrivals import Arrival
@@ -42,14 +43,15 @@ class Ours:
         self._rhythms: dict[str, Rhythm] = {}
         self._open: dict[str, int] = {}  # jobs of a residency that wait or run
         self._answered_at: dict[str, float] = {}
-        # The last demand of each residency: most are the same at the next plan.
-        self._known: dict[tuple[int, str], tuple[object, Demand]] = {}
+        # The demands of each residency, until one of its jobs comes or is taken, or a visit ends.
+        self._known: dict[str, dict[tuple[int, bool], Demand]] = defaultdict(dict)
         self._lingers: dict[tuple[int, str], float] = {}  # since when
         self._credits: dict[int, float] = {}
         self.lingers = Lingers()
 
     def arrived(self, job: Arrival, fleet: Fleet) -> None:
         queue, now = job.queue, fleet.now
+        self._known[queue].clear()
         gap_s = None
         if not self._open.get(queue) and queue in self._answered_at:
             gap_s = now - self._answered_at[queue]
@@ -74,6 +76,7 @@ class Ours:
         self._rooms[target.number] = room.learned(listed(before), queue, after)
 
     def unloaded(self, target: SimulatedTarget, visit: OpenVisit, fleet: Fleet) -> None:
+        self._known[visit.queue].clear()
         self._linger_ended(target, visit.queue, fleet, is_answered=False)
 
     def step(self, target: SimulatedTarget, fleet: Fleet) -> Step:
@@ -87,6 +90,7 @@ class Ours:
                 waiting = fleet.waiting.get(queue)
                 if waiting:
                     demand = self._demand(queue, target, fleet)
+                    self._known[queue].clear()
                     return waiting.line(demand.class_to_take(fleet.now, self._rules))[0]
         return Rest(plan.look_at - fleet.now)
 
@@ -147,22 +151,21 @@ class Ours:
     def _demand(
         self, queue: str, target: SimulatedTarget, fleet: Fleet, *, is_elsewhere: bool = False
     ) -> Demand:
-        waiting = fleet.waiting[queue]
-        interactive, batch = waiting.interactive, waiting.batch
-        key = (
-            interactive[0].at if interactive else None,
-            batch[0].at if batch else None,
-            target.left_at.get(queue, -math.inf),
-            is_elsewhere,
-            len(interactive) + len(batch),
-        )
-        known = self._known.get((target.number, queue))
-        if known is None or known[0] != key:
-            interactive_at, batch_at, left_at, _, jobs = key
-            load_s = fleet.swap_s[queue]
-            made = Demand(queue, interactive_at, batch_at, load_s, left_at, is_elsewhere, jobs)
-            known = self._known[target.number, queue] = key, made
-        return known[1]
+        known, key = self._known[queue], (target.number, is_elsewhere)
+        demand = known.get(key)
+        if demand is None:
+            waiting = fleet.waiting[queue]
+            interactive, batch = waiting.interactive, waiting.batch
+            demand = known[key] = Demand(
+                queue,
+                interactive[0].at if interactive else None,
+                batch[0].at if batch else None,
+                fleet.swap_s[queue],
+                target.left_at.get(queue, -math.inf),
+                is_elsewhere,
+                len(interactive) + len(batch),
+            )
+        return demand
 
     def _room(self, target: SimulatedTarget) -> Room:
         return self._rooms.get(target.number, self._first_room)
