@@ -12,6 +12,8 @@ from enum import StrEnum
 
 # Of combinations that clashed, the smallest are kept.
 CLASHES_KEPT = 8
+# Of sizes, those that were seen last: each set of runner options makes a residency.
+SIZES_KEPT = 500
 
 
 class Fit(StrEnum):
@@ -98,7 +100,7 @@ class Room:
         # The newest observation wins: what is loaded together does not clash.
         return replace(
             self,
-            sizes={**self.sizes, **loaded},
+            sizes=_newest({**self.sizes, **loaded}, loaded),
             seen_count=max(self.seen_count, count),
             seen_bytes=max(self.seen_bytes, size_bytes),
             clashes=tuple(each for each in self.clashes if not each.is_within(count, size_bytes)),
@@ -147,6 +149,15 @@ class Room:
             return self
         kept = [old for old in self.clashes if not new.is_within(old.count, old.size_bytes)]
         return replace(self, clashes=(*kept, new)[-CLASHES_KEPT:])
+
+
+def _newest(sizes: Mapping[str, int], loaded: Collection[str]) -> Mapping[str, int]:
+    """At most SIZES_KEPT of them: those that are loaded, and the newest of the others."""
+    if len(sizes) <= SIZES_KEPT:
+        return sizes
+    others = [queue for queue in sizes if queue not in loaded]
+    kept = others[max(0, len(sizes) - SIZES_KEPT) :]
+    return {queue: sizes[queue] for queue in (*kept, *loaded)}
 
 
 def _has_twice(queues: Iterable[str]) -> bool:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foreman.scheduling.room import Fit, Room, room_of
+from foreman.scheduling.room import SIZES_KEPT, Fit, Room, room_of
 from foreman.simulation.drain.fleet import Memory
 
 GIB = 2**30
@@ -91,6 +91,16 @@ def test_as_much_has_been_seen_together_so_it_was_their_number() -> None:
     assert room.fit(["b", "c"]) is Fit.FITS
     assert room.fit(["b", "c", "d"]) is Fit.CLASHES
     assert room.fit(["b", "c", "unknown"]) is Fit.CLASHES
+
+
+def test_it_remembers_the_sizes_that_were_seen_last() -> None:
+    room = Room().seen({"first": 5})
+    for number in range(2 * SIZES_KEPT):
+        room = room.seen({"first": 5, f"m{number}": 1})
+
+    assert len(room.sizes) == SIZES_KEPT
+    assert {"first", f"m{2 * SIZES_KEPT - 1}", f"m{2 * SIZES_KEPT - 2}"} <= set(room.sizes)
+    assert "m0" not in room.sizes
 
 
 def test_the_newest_observation_wins() -> None:
