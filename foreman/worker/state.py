@@ -146,6 +146,9 @@ class Pulls:
     # residency is left out.
     late_since: Mapping[str, float] = field(default_factory=dict)
     left_out: Mapping[str, float] = field(default_factory=dict)
+    # Celery queues whose rows are gone, and until when an idle target listens there: messages of
+    # jobs that were cancelled may be left.
+    rowless: Mapping[str, float] = field(default_factory=dict)
     is_connected: bool = False
     resume_at: float = LONG_AGO  # no message is taken before: the database did not answer
     # The newest message or answer to an `Ask`, or the end of what kept it from taking any.
@@ -246,6 +249,16 @@ class State:
         is_well = self.health.is_reachable and self.health.sick_of is None
         has_both = self.lease is not None and self.pulls.is_connected
         return has_both and is_well and not self.is_stopping
+
+    @property
+    def loads_by_itself(self) -> bool:
+        """Whether a run goes on although its load failed: the target may be loading for it."""
+        return any(
+            job.stage is Stage.RUNNING
+            and job.stopped_by is None
+            and job.queue not in self.residents
+            for job in self.jobs.values()
+        )
 
     def running(self, queue: str) -> int:
         """The slots of a residency that are taken."""

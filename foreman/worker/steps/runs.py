@@ -96,6 +96,8 @@ def on_ended(turn: Turn, event: Ended) -> None:
         )
         if is_doubted:
             turn.change(observe_at=LONG_AGO)
+    else:
+        turn.change(observe_at=LONG_AGO)  # the target may have loaded it for the request
 
 
 def on_cancel(turn: Turn, event: CancelAsked) -> None:
