@@ -57,9 +57,9 @@ class Room:
         size_bytes = self.size_of(queues)
         if self.memory_bytes is not None and (size_bytes or 0) > self.memory_bytes:
             return Fit.EXCEEDS
-        if _has_twice(queues) or any(
-            self._is_clash(each, count, size_bytes) for each in self.clashes
-        ):
+        if _has_twice(queues):
+            return Fit.CLASHES
+        if self.clashes and any(self._is_clash(each, count, size_bytes) for each in self.clashes):
             return Fit.CLASHES
         has_places = count <= max(self.seen_count, self.residents or 0)
         return Fit.FITS if has_places and self._has_memory(size_bytes) else Fit.UNKNOWN
@@ -160,8 +160,10 @@ def _newest(sizes: Mapping[str, int], loaded: Collection[str]) -> Mapping[str, i
     return {queue: sizes[queue] for queue in (*kept, *loaded)}
 
 
-def _has_twice(queues: Iterable[str]) -> bool:
+def _has_twice(queues: Collection[str]) -> bool:
     """Whether two of them are one model with other options: a target loads it once."""
+    if "~" not in "".join(queues):
+        return False  # they are asked often, and without options they are different models
     models = [queue.partition("~")[0] for queue in queues]
     return len(set(models)) < len(models)
 
