@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foreman.scheduling.room import SIZES_KEPT, Fit, Room, room_of
@@ -139,6 +139,7 @@ def test_what_was_learned_survives_as_plain_values_and_what_is_stated_comes_anew
 sets = st.lists(st.sets(st.sampled_from("abcdef"), min_size=1, max_size=5), max_size=30)
 
 
+@settings(deadline=None)
 @given(
     sets,
     st.integers(1, 4),
