@@ -17,6 +17,9 @@ MOST_CREDIT = 2.0
 FEWEST_LINGERS = 8
 # So many of the gaps are outlasted; the longest ones would cost more than they bring.
 QUANTILE = 0.9
+# Twice as long: gaps vary, and of the few that are known the longest is soon exceeded. A missed one
+# costs a swap, the longer wait only what is left of it.
+LONGER = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,8 @@ def _linger_s(gaps: tuple[float, ...], swap_s: float) -> float:
     if 2 * sum(gap < swap_s for gap in gaps) < len(gaps):
         return 0.0
     ordered = sorted(gaps)
-    longest_s = min(swap_s, ordered[min(len(ordered) - 1, int(QUANTILE * len(ordered)))])
+    quantile_s = ordered[min(len(ordered) - 1, int(QUANTILE * len(ordered)))]
+    longest_s = min(swap_s, LONGER * quantile_s)
     # What it would have brought over these very gaps: a swap less for each that it outlasts.
     answered = [gap for gap in ordered if gap <= longest_s]
     unanswered_s = longest_s * (len(ordered) - len(answered))

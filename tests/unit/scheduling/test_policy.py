@@ -165,8 +165,8 @@ def test_an_empty_resident_stays_as_long_as_its_gaps_predict_a_job() -> None:
     plan = decided([resident], [waits("b", 9)])
 
     assert (plan.load, plan.lingering) == (None, frozenset("a"))
-    assert plan.look_at == pytest.approx(NOW + 0.6)
-    over = decided([replace(resident, answered_at=NOW - 1)], [waits("b", 9)])
+    assert plan.look_at == pytest.approx(NOW + 1.6)
+    over = decided([replace(resident, answered_at=NOW - 2)], [waits("b", 9)])
     assert load_of(over).victims == ("a",)
 
 
@@ -236,7 +236,7 @@ def test_next_to_others_it_stays_only_as_far_as_it_is_worth_the_wait_of_all_jobs
 
 def test_next_to_a_pinned_one_alone_it_stays_only_as_long_as_its_gaps_predict_a_job() -> None:
     residents = [
-        loaded("a", rhythm=BUSY, answered_at=NOW - 1),
+        loaded("a", rhythm=BUSY, answered_at=NOW - 2),
         loaded("b", is_pinned=True, running=1),
     ]
 

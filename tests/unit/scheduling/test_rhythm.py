@@ -24,13 +24,13 @@ def linger_s(rhythm: Rhythm, swap_s: float) -> float:
 
 def test_nothing_is_predicted_from_a_single_gap() -> None:
     assert linger_s(with_gaps(0.1), 10) == 0
-    assert linger_s(with_gaps(0.1, 0.1), 10) == 0.1
+    assert linger_s(with_gaps(0.1, 0.1), 10) == 0.2
 
 
-def test_a_residency_lingers_until_nine_in_ten_of_its_gaps_are_over() -> None:
+def test_a_residency_lingers_for_twice_as_long_as_nine_in_ten_of_its_gaps() -> None:
     gaps = [0.1 * number for number in range(1, 11)]
 
-    assert linger_s(with_gaps(*gaps), 10) == pytest.approx(1.0)
+    assert linger_s(with_gaps(*gaps), 10) == pytest.approx(2.0)
 
 
 def test_before_its_gaps_are_known_it_lingers_for_one_swap_after_its_answer() -> None:
