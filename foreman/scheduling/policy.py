@@ -17,7 +17,8 @@ that have gone unserved for the longest. One load runs at a time.
       It is known afterwards, so not even lingering residents are in the way.
 4. **Linger.** An empty resident stays for a time after its last answer.
    a. For tau, as far as its gaps predict that its next job comes sooner than the load that would
-      be made (`Rhythm.linger_s`).
+      be made (`Rhythm.lingers_until`). Before it has gaps to go by: for as long as that load, if
+      the lingers of the target have not cost two loads more than they saved.
    b. Next to other residents: for two loads, if it is needed enough for the jobs that wait
       meanwhile (`lingers_until`).
    While somebody is overdue only (a) holds, and only within the resident's minimum dwell.
@@ -95,8 +96,8 @@ class _Planner:
         ]
         is_loading = any(each.is_loading for each in self.sight.residents)
         for demand in waiting:
-            if is_loading and self.first_late is not None:
-                break
+            if is_loading and (self.first_late is not None or not self.has_late):
+                break  # the end of the load makes a new plan
             load = self._load(demand, waiting, is_loading=is_loading)
             if load is not None:
                 return self._as_plan(load)
@@ -131,7 +132,7 @@ class _Planner:
                 self.look_at = due_at
             keyed.append((has_time, max(head_at, each.left_at), head_at, each.queue, each))
         self.in_line = len(keyed)
-        keyed.sort(key=lambda key: key[:4])
+        keyed.sort()  # no two have the same queue
         if keyed:
             self.reason = f"{keyed[0][4].queue} waits for a resident to come to rest"
         return [key[4] for key in keyed]
@@ -140,13 +141,13 @@ class _Planner:
         self, demand: Demand, waiting: Sequence[Demand], *, is_loading: bool
     ) -> PlannedLoad | None:
         """The load that serves this demand now; None: not yet."""
-        sight = self.sight
-        fit = sight.room.fit([*self.loaded, demand.queue])
+        fit = self.sight.room.fit([*self.loaded, demand.queue])
         choice = _NOBODY if fit is Fit.FITS else self._at_rest(demand, fit)  # 2, 3
         if choice is not None and not is_loading and self._leaves_room(demand.queue, choice):
             return self._planned(demand, choice, waiting)
-        is_late = demand.due_at(self.rules) <= sight.now
-        if not is_late or self.first_late is not None or fit is Fit.FITS:
+        if not self.has_late or self.first_late is not None or fit is Fit.FITS:
+            return None
+        if demand.due_at(self.rules) > self.sight.now:
             return None
         cut = self._cut(demand)
         if cut is None or is_loading or any(each.running for each in cut.all):
@@ -169,7 +170,13 @@ class _Planner:
         now, swaps = self.sight.now, self.sight.visit_swaps
         is_shared = self.unpinned > 1 and not self.has_late  # 4b
         until = lingers_until(
-            resident, self.rules, demand, is_shared=is_shared, in_line=self.in_line
+            resident,
+            self.rules,
+            demand,
+            now,
+            is_shared=is_shared,
+            in_line=self.in_line,
+            credit=self.sight.linger_credit,
         )
         if self.has_late:
             until = min(until, dwells_until(resident, swaps))

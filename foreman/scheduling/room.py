@@ -12,6 +12,8 @@ from enum import StrEnum
 
 # Of combinations that clashed, the smallest are kept.
 CLASHES_KEPT = 8
+# Of sizes, those that were seen last: each set of runner options makes a residency.
+SIZES_KEPT = 500
 
 
 class Fit(StrEnum):
@@ -55,9 +57,9 @@ class Room:
         size_bytes = self.size_of(queues)
         if self.memory_bytes is not None and (size_bytes or 0) > self.memory_bytes:
             return Fit.EXCEEDS
-        if _has_twice(queues) or any(
-            self._is_clash(each, count, size_bytes) for each in self.clashes
-        ):
+        if _has_twice(queues):
+            return Fit.CLASHES
+        if self.clashes and any(self._is_clash(each, count, size_bytes) for each in self.clashes):
             return Fit.CLASHES
         has_places = count <= max(self.seen_count, self.residents or 0)
         return Fit.FITS if has_places and self._has_memory(size_bytes) else Fit.UNKNOWN
@@ -98,7 +100,7 @@ class Room:
         # The newest observation wins: what is loaded together does not clash.
         return replace(
             self,
-            sizes={**self.sizes, **loaded},
+            sizes=_newest({**self.sizes, **loaded}, loaded),
             seen_count=max(self.seen_count, count),
             seen_bytes=max(self.seen_bytes, size_bytes),
             clashes=tuple(each for each in self.clashes if not each.is_within(count, size_bytes)),
@@ -149,8 +151,19 @@ class Room:
         return replace(self, clashes=(*kept, new)[-CLASHES_KEPT:])
 
 
-def _has_twice(queues: Iterable[str]) -> bool:
+def _newest(sizes: Mapping[str, int], loaded: Collection[str]) -> Mapping[str, int]:
+    """At most SIZES_KEPT of them: those that are loaded, and the newest of the others."""
+    if len(sizes) <= SIZES_KEPT:
+        return sizes
+    others = [queue for queue in sizes if queue not in loaded]
+    kept = others[max(0, len(sizes) - SIZES_KEPT) :]
+    return {queue: sizes[queue] for queue in (*kept, *loaded)}
+
+
+def _has_twice(queues: Collection[str]) -> bool:
     """Whether two of them are one model with other options: a target loads it once."""
+    if "~" not in "".join(queues):
+        return False  # they are asked often, and without options they are different models
     models = [queue.partition("~")[0] for queue in queues]
     return len(set(models)) < len(models)
 

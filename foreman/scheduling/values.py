@@ -122,6 +122,7 @@ class Sight:
     room: Room = field(default_factory=Room)
     visit_swaps: float = 10.0  # see `visits.visit_swaps`
     missing_pins: Collection[str] = ()  # pinned residencies that are not resident
+    linger_credit: float = 0.0  # see `rhythm.MOST_CREDIT`
 
 
 class Cause(StrEnum):

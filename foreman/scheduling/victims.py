@@ -104,9 +104,11 @@ def lingers_until(
     resident: Resident,
     rules: VisitRules,
     demand: Demand,
+    now: float,
     *,
     is_shared: bool,
     in_line: int = 1,
+    credit: float = 0.0,
 ) -> float:
     """Until when an empty resident is worth keeping, instead of the load that `demand` asks for.
 
@@ -119,8 +121,12 @@ def lingers_until(
         return resident.answered_at
     if rules.linger_s is not None:
         return resident.answered_at + rules.linger_s
+    at_most = resident.answered_at + (PATIENCE_LOADS if is_shared else 1.0) * demand.load_s
+    if at_most <= now:
+        return at_most  # so much for most of them, at no cost
     if is_shared:
         gain = worth(resident, resident.answered_at) * in_line
         if gain >= LEAST_GAIN * demand.jobs:
-            return resident.answered_at + PATIENCE_LOADS * demand.load_s
-    return resident.answered_at + resident.rhythm.linger_s(demand.load_s)
+            return at_most
+        credit = 0.0
+    return resident.rhythm.lingers_until(resident.answered_at, demand.load_s, credit)

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from foreman.core.lease import Lease
 from foreman.core.queues import Residency
-from foreman.core.residents import LoadRow as LoadRow
-from foreman.core.residents import ResidentRow as ResidentRow
+from foreman.core.residents import LoadRow, ResidentRow
 from foreman.errors import ForemanError
 from foreman.scheduling.room import Room
 from foreman.worker.state import Ask, Idle, Park

@@ -62,6 +62,7 @@ class Reached:
 class Viewed:
     """What waits, as `effects.Look` found it; None: the database did not answer."""
 
+    lease: Lease
     view: View | None
 
 
@@ -178,6 +179,7 @@ class LoadEnded:
 class Probed:
     """A sick target was asked for a token; None: it gave one."""
 
+    lease: Lease
     why: str | None
 
 

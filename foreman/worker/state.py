@@ -13,7 +13,7 @@ from foreman.core.lease import Lease
 from foreman.core.outlook import Costs
 from foreman.core.waiting import Waiting
 from foreman.errors import ForemanError
-from foreman.scheduling.rhythm import Rhythm
+from foreman.scheduling.rhythm import MOST_CREDIT, Rhythm
 from foreman.scheduling.room import Room
 from foreman.scheduling.values import Cause, Demand, Plan, VisitRules
 
@@ -146,6 +146,9 @@ class Pulls:
     # residency is left out.
     late_since: Mapping[str, float] = field(default_factory=dict)
     left_out: Mapping[str, float] = field(default_factory=dict)
+    # Celery queues whose rows are gone, and until when an idle target listens there: messages of
+    # jobs that were cancelled may be left.
+    rowless: Mapping[str, float] = field(default_factory=dict)
     is_connected: bool = False
     resume_at: float = LONG_AGO  # no message is taken before: the database did not answer
     # The newest message or answer to an `Ask`, or the end of what kept it from taking any.
@@ -216,6 +219,7 @@ class State:
     told: tuple[tuple[str, int, bool], ...] | None = None  # residents, as their rows say
     room: Room = field(default_factory=Room)
     rhythms: Mapping[str, Rhythm] = field(default_factory=dict)  # by queue
+    linger_credit: float = MOST_CREDIT  # of the target
     left_at: Mapping[str, float] = field(default_factory=dict)  # ends of visits, by queue
     answered_at: Mapping[str, float] = field(default_factory=dict)  # by queue, loaded or not
     failures: Mapping[str, int] = field(default_factory=dict)  # loads in a row, by queue
@@ -245,6 +249,16 @@ class State:
         is_well = self.health.is_reachable and self.health.sick_of is None
         has_both = self.lease is not None and self.pulls.is_connected
         return has_both and is_well and not self.is_stopping
+
+    @property
+    def loads_by_itself(self) -> bool:
+        """Whether a run goes on although its load failed: the target may be loading for it."""
+        return any(
+            job.stage is Stage.RUNNING
+            and job.stopped_by is None
+            and job.queue not in self.residents
+            for job in self.jobs.values()
+        )
 
     def running(self, queue: str) -> int:
         """The slots of a residency that are taken."""

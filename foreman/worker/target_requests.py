@@ -82,8 +82,9 @@ class TargetRequests:
             # As long as any answer may take: to hang up earlier would throw its load away.
             head, _ = self._targets[effect.lease.target].fetch(request, silence_s=None)
         except TargetError as error:
-            return Probed(str(error))
+            return Probed(effect.lease, str(error))
         except Exception:  # a defect: the next probe may do better
             log.exception("probe failed")
-            return Probed("the probe failed")
-        return Probed(f"it answered {head.status}" if head.status >= 500 else None)
+            return Probed(effect.lease, "the probe failed")
+        why = f"it answered {head.status}" if head.status >= 500 else None
+        return Probed(effect.lease, why)

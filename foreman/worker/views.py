@@ -27,12 +27,12 @@ class Views:
     def look(self, effect: Look) -> Viewed:
         """Read what waits. It always reports: the worker waits for it."""
         try:
-            return Viewed(self._view(effect.lease))
+            return Viewed(effect.lease, self._view(effect.lease))
         except DatabaseUnavailable as error:
             log.warning("what waits was not read", extra={"error": str(error)})
         except Exception:  # a defect: the next look may do better
             log.exception("look failed")
-        return Viewed(None)
+        return Viewed(effect.lease, None)
 
     def _view(self, lease: Lease) -> View:
         at, target = time.monotonic(), lease.target

@@ -1,11 +1,12 @@
 """The rules of `foreman.scheduling`, asked as a worker asks them."""
 
 import math
+from collections import defaultdict
 from dataclasses import dataclass
 
 from foreman.core.arrivals import Arrival
 from foreman.scheduling.policy import decide
-from foreman.scheduling.rhythm import NO_RHYTHM, Rhythm
+from foreman.scheduling.rhythm import MOST_CREDIT, NO_RHYTHM, Lingered, Rhythm, credit_after
 from foreman.scheduling.room import Room
 from foreman.scheduling.values import Demand, Plan, Resident, Sight, VisitRules
 from foreman.scheduling.visits import visit_swaps
@@ -42,13 +43,15 @@ class Ours:
         self._rhythms: dict[str, Rhythm] = {}
         self._open: dict[str, int] = {}  # jobs of a residency that wait or run
         self._answered_at: dict[str, float] = {}
-        # The last demand of each residency: most are the same at the next plan.
-        self._known: dict[tuple[int, str], tuple[object, Demand]] = {}
+        # The demands of each residency, until one of its jobs comes or is taken, or a visit ends.
+        self._known: dict[str, dict[tuple[int, bool], Demand]] = defaultdict(dict)
         self._lingers: dict[tuple[int, str], float] = {}  # since when
+        self._credits: dict[int, float] = {}
         self.lingers = Lingers()
 
     def arrived(self, job: Arrival, fleet: Fleet) -> None:
         queue, now = job.queue, fleet.now
+        self._known[queue].clear()
         gap_s = None
         if not self._open.get(queue) and queue in self._answered_at:
             gap_s = now - self._answered_at[queue]
@@ -59,11 +62,12 @@ class Ours:
             made.look_at = min(made.look_at, due_at)
         if self._lingers:
             for target in fleet.targets:
-                self._linger_ended(target, queue, now, saved_s=fleet.swap_s[queue])
+                self._linger_ended(target, queue, fleet, is_answered=True)
 
     def ended(self, target: SimulatedTarget, visit: OpenVisit, fleet: Fleet) -> None:
         self._open[visit.queue] -= 1
         self._answered_at[visit.queue] = fleet.now
+        self._rhythms[visit.queue] = self._rhythms[visit.queue].answered(fleet.now)
 
     def loaded(self, target: SimulatedTarget, before: tuple[str, ...], fleet: Fleet) -> None:
         room, listed = self._room(target), target.memory.listed
@@ -72,7 +76,8 @@ class Ours:
         self._rooms[target.number] = room.learned(listed(before), queue, after)
 
     def unloaded(self, target: SimulatedTarget, visit: OpenVisit, fleet: Fleet) -> None:
-        self._linger_ended(target, visit.queue, fleet.now, saved_s=0.0)
+        self._known[visit.queue].clear()
+        self._linger_ended(target, visit.queue, fleet, is_answered=False)
 
     def step(self, target: SimulatedTarget, fleet: Fleet) -> Step:
         plan = self._plan(target, fleet)
@@ -85,6 +90,7 @@ class Ours:
                 waiting = fleet.waiting.get(queue)
                 if waiting:
                     demand = self._demand(queue, target, fleet)
+                    self._known[queue].clear()
                     return waiting.line(demand.class_to_take(fleet.now, self._rules))[0]
         return Rest(plan.look_at - fleet.now)
 
@@ -109,7 +115,9 @@ class Ours:
             visits.append(target.loading)
         swaps = visit_swaps(self._rules.min_visit_swaps, target.utilization(fleet.now))
         residents = [self._resident(each, is_loading=each is target.loading) for each in visits]
-        return Sight(fleet.now, residents, self._demands(target, fleet), self._room(target), swaps)
+        credit = self._credits.get(target.number, MOST_CREDIT)
+        demands, room = self._demands(target, fleet), self._room(target)
+        return Sight(fleet.now, residents, demands, room, swaps, linger_credit=credit)
 
     def _resident(self, visit: OpenVisit, *, is_loading: bool) -> Resident:
         return Resident(
@@ -143,22 +151,21 @@ class Ours:
     def _demand(
         self, queue: str, target: SimulatedTarget, fleet: Fleet, *, is_elsewhere: bool = False
     ) -> Demand:
-        waiting = fleet.waiting[queue]
-        interactive, batch = waiting.interactive, waiting.batch
-        key = (
-            interactive[0].at if interactive else None,
-            batch[0].at if batch else None,
-            target.left_at.get(queue, -math.inf),
-            is_elsewhere,
-            len(interactive) + len(batch),
-        )
-        known = self._known.get((target.number, queue))
-        if known is None or known[0] != key:
-            interactive_at, batch_at, left_at, _, jobs = key
-            load_s = fleet.swap_s[queue]
-            made = Demand(queue, interactive_at, batch_at, load_s, left_at, is_elsewhere, jobs)
-            known = self._known[target.number, queue] = key, made
-        return known[1]
+        known, key = self._known[queue], (target.number, is_elsewhere)
+        demand = known.get(key)
+        if demand is None:
+            waiting = fleet.waiting[queue]
+            interactive, batch = waiting.interactive, waiting.batch
+            demand = known[key] = Demand(
+                queue,
+                interactive[0].at if interactive else None,
+                batch[0].at if batch else None,
+                fleet.swap_s[queue],
+                target.left_at.get(queue, -math.inf),
+                is_elsewhere,
+                len(interactive) + len(batch),
+            )
+        return demand
 
     def _room(self, target: SimulatedTarget) -> Room:
         return self._rooms.get(target.number, self._first_room)
@@ -168,14 +175,17 @@ class Ours:
             self._lingers.setdefault((target.number, queue), now)
 
     def _linger_ended(
-        self, target: SimulatedTarget, queue: str, now: float, *, saved_s: float
+        self, target: SimulatedTarget, queue: str, fleet: Fleet, *, is_answered: bool
     ) -> None:
         since = self._lingers.pop((target.number, queue), None)
         if since is None:
             return
-        rhythm = self._rhythms.get(queue, NO_RHYTHM)
-        self._rhythms[queue] = rhythm.lingered(now - since, saved_s)
+        load_s = fleet.swap_s[queue]
+        linger = Lingered(fleet.now - since, load_s if is_answered else 0.0)
+        self._rhythms[queue] = self._rhythms.get(queue, NO_RHYTHM).lingered(linger)
+        credit = self._credits.get(target.number, MOST_CREDIT)
+        self._credits[target.number] = credit_after(credit, linger, load_s)
         counted = self.lingers
-        counted.answered += saved_s > 0
-        counted.unanswered += saved_s == 0
-        counted.wasted_s += 0.0 if saved_s else now - since
+        counted.answered += is_answered
+        counted.unanswered += not is_answered
+        counted.wasted_s += 0.0 if is_answered else linger.seconds

@@ -54,7 +54,7 @@ def _fall_sick(turn: Turn, error: ForemanError) -> None:
 
 def on_probed(turn: Turn, event: Probed) -> None:
     """A token came back, or the next probe is put off for twice as long."""
-    if not turn.state.health.is_probing:
+    if event.lease != turn.state.lease:
         return  # it is of the lease before
     if event.why is None:
         turn.do(Log(INFO, "target is well again", {}))

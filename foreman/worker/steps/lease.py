@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 
 from foreman.errors import ShuttingDown, WorkerLost
+from foreman.scheduling.rhythm import MOST_CREDIT
 from foreman.scheduling.values import Plan
 from foreman.worker.effects import ERROR, Acquire, Log, Observe, Release, Requeue
 from foreman.worker.events import Leased, LeaseLost, NotLeased, Reached, Renewed, StopAsked
@@ -43,13 +44,14 @@ def on_leased(turn: Turn, event: Leased) -> None:
         observe_at=math.inf,
         is_observing=True,
         left_at={},
+        linger_credit=MOST_CREDIT,
         failures={},
         paused_until={},
         pins_paused_until={},
         health=Health(is_reachable=turn.state.health.is_reachable),
         utilization=0.0,
     )
-    turn.change_pulls(late_since={}, left_out={}, quiet_since=turn.now)
+    turn.change_pulls(late_since={}, left_out={}, rowless={}, quiet_since=turn.now)
     turn.do(Observe(event.lease))
 
 

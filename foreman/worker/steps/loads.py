@@ -5,13 +5,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from foreman.core.queues import Residency
+from foreman.core.residents import LoadRow
 from foreman.errors import LoadFailed, LoadRefused
 from foreman.scheduling.values import Cause, PlannedLoad
 from foreman.worker.effects import (
     INFO,
     WARNING,
     LoadModel,
-    LoadRow,
     Log,
     Proceed,
     RecordLoad,
@@ -130,7 +130,8 @@ def on_load_ended(turn: Turn, event: LoadEnded) -> None:
     """The load has failed; what is loaded now has to be seen.
 
     After a load that the target refused, and on its last attempt after any failed load, the job
-    goes on: the target's own answer to the request is what its client gets.
+    goes on: the target's own answer to the request is what its client gets. Until it has ended
+    nothing else is loaded (`State.loads_by_itself`).
     """
     state, load, error = turn.state, turn.state.load, event.error
     if load is None or state.lease is None or event.lease != state.lease:

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from foreman.core.queues import residency_queue
-from foreman.worker.effects import ERROR, INFO, DoubtMessages, Log, Requeue, SetAside, StartRun
+from foreman.worker.effects import INFO, DoubtMessages, Log, Requeue, SetAside, StartRun
 from foreman.worker.events import Connected, Empty, Message, Refuse
 from foreman.worker.state import Ask, Held, Idle, Job, Load, LoadStage, Stage
 from foreman.worker.steps import rhythm
@@ -35,7 +35,6 @@ def on_message(turn: Turn, event: Message) -> None:
     if event.job_id is None:  # 1
         turn.change(undecodable=state.undecodable + 1)
         turn.do(SetAside(event.tag))
-        turn.do(Log(ERROR, "message is no task", {"queue": event.name}))
     elif any(job.job_id == event.job_id for job in state.jobs.values()):  # 2
         turn.settle(Job(event.tag, event.job_id, queue, Stage.HANDED, turn.now))
     elif not state.serves or queue in state.refused:  # 3
@@ -53,7 +52,7 @@ def _place(turn: Turn, tag: int, job_id: str, name: str, queue: str) -> None:
     elif resident is not None and not resident.is_closing:  # 5
         if has_slot and not resident.is_doubted:
             start(turn, tag, job_id, queue, is_ready=True)
-        elif has_slot and load is None:
+        elif has_slot and load is None and not state.loads_by_itself:
             repair = Load(queue, None, "it may be gone", LoadStage.PULLING, turn.now)
             start_for_load(turn, tag, job_id, repair)
         else:

@@ -40,7 +40,7 @@ def decide(turn: Turn) -> None:
         turn.change(plan=plan, plan_saw=seen)
     turn.wake_by(plan.look_at)
     _mark(turn, plan)
-    if plan.load is not None and state.load is None:
+    if plan.load is not None and state.load is None and not state.loads_by_itself:
         if state.view.at >= _fresh_at(state, plan.load):
             loads.begin(turn, plan.load, pins)
         else:
@@ -100,6 +100,7 @@ def sight_of(state: State, demands: Sequence[Demand], pins: Mapping[str, str]) -
         room,
         visit_swaps(state.setup.rules.min_visit_swaps, state.utilization),
         tuple(pins),
+        state.linger_credit,
     )
 
 

@@ -6,15 +6,17 @@
    request comes first.
 4. Rows wait for residents that have a slot: ask for them, the oldest first.
 5. Nothing runs or loads: listen to everything that this target may serve; but not where a load
-   begins with the next view, since consumers that are parked for it would have to go first.
+   begins with the next view, or a linger is about to end, since consumers that are parked for it
+   would have to go first.
 6. Others wait for what runs to end: ask the residents' queues now and then. A parked consumer would
    see the end of the last job late: on Redis it is not gone before its BRPOP has ended.
 7. Else listen to the residents that have a slot.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 
-from foreman.core.queues import JobClass, Residency, class_queue
+from foreman.core.queues import JobClass, Residency, class_queue, residency_queue
 from foreman.scheduling.values import Demand
 from foreman.worker.effects import Pull
 from foreman.worker.state import LONG_AGO, Ask, Idle, Park, Resident, Stage, State
@@ -25,6 +27,8 @@ from foreman.worker.steps.turn import Turn
 ASK_EVERY_S = 0.05
 # The next job waits no longer for the claim of the one before.
 CLAIM_PATIENCE_S = 0.005
+# A parked consumer is gone so soon: on Redis at the end of its BRPOP.
+UNPARK_S = 0.2
 
 Wish = Ask | Park | Idle
 
@@ -67,8 +71,12 @@ def _wish(turn: Turn) -> Wish:
     if asked:  # 4
         return Ask(asked, settles=is_at_rest or has_others)
     if is_at_rest and state.load is None:  # 5
-        is_to_load = state.plan.load is not None
-        return Idle() if is_to_load else Park(frozenset(_known(state, takers)))
+        if state.plan.load is not None:
+            return Idle()
+        unpark_at = state.plan.look_at - UNPARK_S if has_others else math.inf
+        if turn.now < unpark_at:
+            turn.wake_by(unpark_at)
+            return Park(frozenset(_known(state, takers)))
     listened = frozenset(name for each in takers for name in _all_names(state, each.queue))
     if not listened:
         return Idle()
@@ -84,7 +92,7 @@ def _wish(turn: Turn) -> Wish:
 def _may_take(state: State, resident: Resident) -> bool:
     queue = resident.queue
     is_open = not resident.is_closing and not is_loading(state, queue)
-    can_repair = not resident.is_doubted or state.load is None
+    can_repair = not resident.is_doubted or not (state.load or state.loads_by_itself)
     has_slot = state.running(queue) < state.slots
     return is_open and can_repair and has_slot and queue not in state.refused
 
@@ -133,6 +141,10 @@ def _known(state: State, takers: Iterable[Resident]) -> Iterator[str]:
     elsewhere = state.view.elsewhere | state.view.loading_elsewhere
     for resident in takers:
         yield from _all_names(state, resident.queue)
+    for name in state.pulls.rowless:
+        queue = residency_queue(name)
+        if queue not in elsewhere and queue not in state.refused:
+            yield name
     for queue, until in state.pulls.left_out.items():
         if until > state.now and queue not in state.refused:
             yield from (each.name for each in state.view.waiting.get(queue, ()))

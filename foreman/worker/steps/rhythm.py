@@ -1,6 +1,6 @@
 """How jobs of a residency follow each other, and what lingering for them brought."""
 
-from foreman.scheduling.rhythm import NO_RHYTHM
+from foreman.scheduling.rhythm import NO_RHYTHM, Lingered, credit_after
 from foreman.worker.state import LONG_AGO, Resident
 from foreman.worker.steps.turn import Turn
 
@@ -21,28 +21,39 @@ def arrived(turn: Turn, queue: str, came_at: float) -> None:
     turn.change(rhythms=rhythms)
 
 
+def answered(turn: Turn, queue: str) -> None:
+    """A job of the residency was answered."""
+    known = turn.state.rhythms.get(queue)
+    if known is not None and (now_known := known.answered(turn.now)) is not known:
+        turn.change(rhythms={**turn.state.rhythms, queue: now_known})
+
+
 def linger_answered(turn: Turn, resident: Resident) -> None:
     """A job came while its residency was kept for it: a load was saved."""
     if resident.lingers_since is not None:
-        load_s = resident.load_s or turn.state.view.costs.swap_s(resident.queue)
-        _end(turn, resident, saved_s=load_s)
+        _end(turn, resident, is_answered=True)
 
 
 def linger_ended(turn: Turn, resident: Resident) -> None:
     """It goes after all."""
     if resident.lingers_since is not None:
-        _end(turn, resident, saved_s=0.0)
+        _end(turn, resident, is_answered=False)
 
 
-def _end(turn: Turn, resident: Resident, *, saved_s: float) -> None:
+def _end(turn: Turn, resident: Resident, *, is_answered: bool) -> None:
     assert resident.lingers_since is not None
+    load_s = resident.load_s or turn.state.view.costs.swap_s(resident.queue)
     seconds = turn.now - resident.lingers_since
+    linger = Lingered(seconds, load_s if is_answered else 0.0)
     past = turn.state.rhythms.get(resident.queue, NO_RHYTHM)
-    turn.change(rhythms={**turn.state.rhythms, resident.queue: past.lingered(seconds, saved_s)})
+    turn.change(
+        rhythms={**turn.state.rhythms, resident.queue: past.lingered(linger)},
+        linger_credit=credit_after(turn.state.linger_credit, linger, load_s),
+    )
     turn.change_resident(
         resident.queue,
         lingers_since=None,
         lingers=resident.lingers + 1,
-        lingers_answered=resident.lingers_answered + (saved_s > 0),
-        linger_wasted_s=resident.linger_wasted_s + (0.0 if saved_s else seconds),
+        lingers_answered=resident.lingers_answered + is_answered,
+        linger_wasted_s=resident.linger_wasted_s + (0.0 if is_answered else seconds),
     )

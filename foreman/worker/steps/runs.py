@@ -86,6 +86,7 @@ def on_ended(turn: Turn, event: Ended) -> None:
     turn.settle(job)
     health.note(turn, job, event)
     turn.change(answered_at={**turn.state.answered_at, job.queue: turn.now})
+    rhythm.answered(turn, job.queue)
     resident = turn.state.residents.get(job.queue)
     if resident is not None:
         unloads = resident.unloads or event.unloads
@@ -95,6 +96,8 @@ def on_ended(turn: Turn, event: Ended) -> None:
         )
         if is_doubted:
             turn.change(observe_at=LONG_AGO)
+    else:
+        turn.change(observe_at=LONG_AGO)  # the target may have loaded it for the request
 
 
 def on_cancel(turn: Turn, event: CancelAsked) -> None:

@@ -165,9 +165,29 @@ def test_an_empty_resident_stays_as_long_as_its_gaps_predict_a_job() -> None:
     plan = decided([resident], [waits("b", 9)])
 
     assert (plan.load, plan.lingering) == (None, frozenset("a"))
-    assert plan.look_at == pytest.approx(NOW + 0.6)
-    over = decided([replace(resident, answered_at=NOW - 1)], [waits("b", 9)])
+    assert plan.look_at == pytest.approx(NOW + 1.6)
+    over = decided([replace(resident, answered_at=NOW - 2)], [waits("b", 9)])
     assert load_of(over).victims == ("a",)
+
+
+def test_a_resident_of_which_little_is_known_lingers_on_credit() -> None:
+    new = Rhythm(arrivals=(NOW - 4,), silent_since=NOW - 2)
+    resident = loaded("a", rhythm=new, answered_at=NOW - 2)
+
+    plan = decided([resident], [waits("b", 9)], linger_credit=1.0)
+
+    assert (plan.load, plan.lingering) == (None, frozenset("a"))
+    assert plan.look_at == pytest.approx(NOW + 3)
+    assert load_of(decided([resident], [waits("b", 9)])).victims == ("a",)
+
+
+def test_nobody_lingers_on_credit_next_to_others() -> None:
+    new = Rhythm(arrivals=(NOW - 90,), silent_since=NOW - 2)
+    residents = [loaded("a", rhythm=new, answered_at=NOW - 2), loaded("b", running=1)]
+
+    plan = decided(residents, [waits("c", 9)], room=room(a=5, b=5, c=5), linger_credit=2.0)
+
+    assert load_of(plan).victims == ("a",)
 
 
 def test_lingering_can_be_switched_off_or_set() -> None:
@@ -216,7 +236,7 @@ def test_next_to_others_it_stays_only_as_far_as_it_is_worth_the_wait_of_all_jobs
 
 def test_next_to_a_pinned_one_alone_it_stays_only_as_long_as_its_gaps_predict_a_job() -> None:
     residents = [
-        loaded("a", rhythm=BUSY, answered_at=NOW - 1),
+        loaded("a", rhythm=BUSY, answered_at=NOW - 2),
         loaded("b", is_pinned=True, running=1),
     ]
 

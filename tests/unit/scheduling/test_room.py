@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foreman.scheduling.room import Fit, Room, room_of
+from foreman.scheduling.room import SIZES_KEPT, Fit, Room, room_of
 from foreman.simulation.drain.fleet import Memory
 
 GIB = 2**30
@@ -93,6 +93,16 @@ def test_as_much_has_been_seen_together_so_it_was_their_number() -> None:
     assert room.fit(["b", "c", "unknown"]) is Fit.CLASHES
 
 
+def test_it_remembers_the_sizes_that_were_seen_last() -> None:
+    room = Room().seen({"first": 5})
+    for number in range(2 * SIZES_KEPT):
+        room = room.seen({"first": 5, f"m{number}": 1})
+
+    assert len(room.sizes) == SIZES_KEPT
+    assert {"first", f"m{2 * SIZES_KEPT - 1}", f"m{2 * SIZES_KEPT - 2}"} <= set(room.sizes)
+    assert "m0" not in room.sizes
+
+
 def test_the_newest_observation_wins() -> None:
     clashed = Room().seen({"a": 4}).learned({"a": 4}, "b", {"b": 6})
 
@@ -129,6 +139,7 @@ def test_what_was_learned_survives_as_plain_values_and_what_is_stated_comes_anew
 sets = st.lists(st.sets(st.sampled_from("abcdef"), min_size=1, max_size=5), max_size=30)
 
 
+@settings(deadline=None)
 @given(
     sets,
     st.integers(1, 4),

@@ -79,6 +79,27 @@ def test_two_agents_of_two_models_get_twice_as_much_done_with_a_third_of_the_loa
     assert late(ours) == 0
 
 
+def test_two_agents_make_a_third_of_the_loads_from_the_first_minute() -> None:
+    crowd = Crowd(
+        queues=("a", "b"), clients=2, think_s=0.2, service_s=0.5, span_s=60.0, is_steady=True
+    )
+
+    ours, ollama = outcome("ours", crowd), outcome("ollama", crowd)
+
+    assert ours.jobs >= 2 * ollama.jobs
+    assert ours.loads <= ollama.loads / 3
+
+
+def test_clients_that_ask_once_each_lose_two_loads_to_lingering_at_most() -> None:
+    queues = tuple(f"model-{number:02}" for number in range(20))
+    crowd = Crowd(queues=queues, clients=20, think_s=0.2, service_s=0.5, jobs=1, is_steady=True)
+
+    ours, ollama = outcome("ours", crowd), outcome("ollama", crowd)
+
+    assert ours.loads == ollama.loads == 20
+    assert ours.makespan_s == pytest.approx(ollama.makespan_s + 2 * 3.0)
+
+
 def test_without_lingering_each_job_costs_a_load_as_with_ollama() -> None:
     assert outcome("ours", linger_s=0.0).loads == outcome("ollama").loads == 30
     assert outcome("ours").loads < 10

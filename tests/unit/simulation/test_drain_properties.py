@@ -15,29 +15,16 @@ from foreman.core.queues import JobClass
 from foreman.scheduling.values import VisitRules
 from foreman.simulation.drain.arrivals import LONGEST_RUN, SHAPES, Load
 from tests.unit.simulation import trace as checks
+from tests.unit.simulation.clumps import Rows, arrivals_of, clumps_of
 from tests.unit.simulation.trace import Trace, fifo_swaps, play
 
-# Jobs differ in their arrival by this at least, so that no two things happen at once.
-APART_S = 0.000173
 MIN_SWAPS = 10.0
 ENDLESS = VisitRules(max_wait_interactive_s=math.inf, max_wait_batch_s=math.inf)
 EXAMPLES = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # Where an example is short.
 MANY_EXAMPLES = settings(EXAMPLES, max_examples=200)
 
-# Jobs of one kind that come together: residency, class, seconds of a run, how many, and the pause
-# before them. Hypothesis floods with them, spaces them, and repeats what comes close to a fault.
-clumps = st.lists(
-    st.tuples(
-        st.sampled_from("abcd"),
-        st.sampled_from(JobClass),
-        st.sampled_from([0.25, 1.0, 5.0, 20.0]),
-        st.integers(1, 12),
-        st.sampled_from([0.0, 0.5, 3.0, 20.0, 100.0]),
-    ),
-    min_size=1,
-    max_size=25,
-)
+clumps = clumps_of("abcd")
 # Few jobs, one at a time: where each swap counts.
 sparse = st.lists(
     st.tuples(
@@ -61,17 +48,6 @@ rules = st.builds(
 swaps = st.fixed_dictionaries({queue: st.sampled_from([0.5, 2.0, 10.0]) for queue in "abcd"})
 
 
-def arrivals_of(rows: list[tuple[str, JobClass, float, int, float]]) -> list[Arrival]:
-    arrivals: list[Arrival] = []
-    at = 0.0
-    for queue, job_class, seconds, count, pause_s in rows:
-        at += pause_s
-        for _ in range(count):
-            at += APART_S
-            arrivals.append(Arrival(at, queue, job_class, seconds))
-    return arrivals
-
-
 def busy(given_rules: VisitRules) -> VisitRules:
     """The same without lingering, the one reason to idle beside work."""
     return replace(given_rules, linger_s=0.0)
@@ -84,7 +60,7 @@ def one_class(arrivals: list[Arrival]) -> list[Arrival]:
 @EXAMPLES
 @given(clumps, rules, swaps)
 def test_every_waiting_residency_is_visited_within_the_bound(
-    rows: list[tuple[str, JobClass, float, int, float]],
+    rows: Rows,
     given_rules: VisitRules,
     swap_s: dict[str, float],
 ) -> None:
@@ -98,7 +74,7 @@ def test_every_waiting_residency_is_visited_within_the_bound(
 @EXAMPLES
 @given(clumps, rules, swaps, st.integers(1, 3), st.integers(1, 4))
 def test_the_bound_holds_with_several_targets_and_slots(
-    rows: list[tuple[str, JobClass, float, int, float]],
+    rows: Rows,
     given_rules: VisitRules,
     swap_s: dict[str, float],
     targets: int,
@@ -113,7 +89,7 @@ def test_the_bound_holds_with_several_targets_and_slots(
 @EXAMPLES
 @given(clumps, rules, swaps)
 def test_the_overdue_are_served_before_others_and_the_longest_unserved_first(
-    rows: list[tuple[str, JobClass, float, int, float]],
+    rows: Rows,
     given_rules: VisitRules,
     swap_s: dict[str, float],
 ) -> None:
@@ -123,7 +99,7 @@ def test_the_overdue_are_served_before_others_and_the_longest_unserved_first(
 @MANY_EXAMPLES
 @given(clumps | sparse, swaps, st.integers(1, 4))
 def test_a_drain_without_a_bound_never_swaps_more_often_than_fifo(
-    rows: list[tuple[str, JobClass, float, int, float]], swap_s: dict[str, float], slots: int
+    rows: Rows, swap_s: dict[str, float], slots: int
 ) -> None:
     arrivals = arrivals_of(rows)
 
@@ -136,7 +112,7 @@ def test_a_drain_without_a_bound_never_swaps_more_often_than_fifo(
 @MANY_EXAMPLES
 @given(clumps | sparse, rules, swaps)
 def test_where_nothing_is_overdue_the_policy_never_swaps_more_often_than_fifo(
-    rows: list[tuple[str, JobClass, float, int, float]],
+    rows: Rows,
     given_rules: VisitRules,
     swap_s: dict[str, float],
 ) -> None:
@@ -150,7 +126,7 @@ def test_where_nothing_is_overdue_the_policy_never_swaps_more_often_than_fifo(
 @MANY_EXAMPLES
 @given(clumps | sparse, rules, swaps)
 def test_with_one_class_only_a_cut_makes_the_policy_swap_more_often_than_fifo(
-    rows: list[tuple[str, JobClass, float, int, float]],
+    rows: Rows,
     given_rules: VisitRules,
     swap_s: dict[str, float],
 ) -> None:
@@ -177,7 +153,7 @@ def test_of_two_overdue_heads_the_older_goes_first_though_its_residency_was_serv
 @EXAMPLES
 @given(clumps, rules, swaps, st.integers(1, 4))
 def test_cut_visits_have_paid_for_their_loads(
-    rows: list[tuple[str, JobClass, float, int, float]],
+    rows: Rows,
     given_rules: VisitRules,
     swap_s: dict[str, float],
     slots: int,
@@ -188,7 +164,7 @@ def test_cut_visits_have_paid_for_their_loads(
 @EXAMPLES
 @given(clumps, rules, swaps, st.integers(1, 3), st.integers(1, 3))
 def test_no_target_idles_beside_work_that_is_not_left_to_another(
-    rows: list[tuple[str, JobClass, float, int, float]],
+    rows: Rows,
     given_rules: VisitRules,
     swap_s: dict[str, float],
     targets: int,
@@ -240,7 +216,9 @@ def test_the_bound_holds_for_twelve_models_that_are_all_flooded() -> None:
 def test_the_bound_holds_under_overload_with_several_targets_and_slots(
     targets: int, slots: int
 ) -> None:
-    trace = play(*made("poisson", 8.0), targets=targets, slots=slots)
+    arrivals, limited, swap_s = made("poisson", 8.0)
+
+    trace = play(arrivals, busy(limited), swap_s, targets=targets, slots=slots)
 
     checks.check_bound(trace)
     checks.check_cuts_are_paid_for(trace)

@@ -3,30 +3,14 @@
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from foreman.core.arrivals import Arrival
-from foreman.core.queues import JobClass
 from foreman.scheduling.values import VisitRules
 from foreman.simulation.drain.fleet import Memory
+from tests.unit.simulation.clumps import Rows, arrivals_of, clumps_of
 from tests.unit.simulation.watched import watch
 
-# Jobs differ in their arrival by this at least, so that no two things happen at once.
-APART_S = 0.000173
 EXAMPLES = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-Rows = list[tuple[str, JobClass, float, int, float]]
 
-# Jobs of one kind that come together: residency, class, seconds of a run, how many, and the pause
-# before them.
-clumps = st.lists(
-    st.tuples(
-        st.sampled_from("abcdef"),
-        st.sampled_from(JobClass),
-        st.sampled_from([0.25, 1.0, 5.0, 20.0]),
-        st.integers(1, 12),
-        st.sampled_from([0.0, 0.5, 3.0, 20.0, 100.0]),
-    ),
-    min_size=1,
-    max_size=25,
-)
+clumps = clumps_of("abcdef")
 rules = st.builds(
     VisitRules,
     max_wait_interactive_s=st.sampled_from([1.0, 10.0, 30.0]),
@@ -38,17 +22,6 @@ rules = st.builds(
 loads = st.fixed_dictionaries({queue: st.sampled_from([0.5, 2.0, 10.0]) for queue in "abcdef"})
 sizes = st.fixed_dictionaries({queue: st.integers(1, 10) for queue in "abcdef"})
 memories = st.builds(Memory, st.integers(1, 4), st.none() | st.integers(8, 24), sizes)
-
-
-def arrivals_of(rows: Rows) -> list[Arrival]:
-    arrivals: list[Arrival] = []
-    at = 0.0
-    for queue, job_class, seconds, count, pause_s in rows:
-        at += pause_s
-        for _ in range(count):
-            at += APART_S
-            arrivals.append(Arrival(at, queue, job_class, seconds))
-    return arrivals
 
 
 @EXAMPLES

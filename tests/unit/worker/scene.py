@@ -101,7 +101,7 @@ class Scene:
         self.did += done
         for effect in done:
             if isinstance(effect, effects.Look) and self.answers_looks:
-                self._tell(events.Viewed(self.read(now)), now + SOON_S)
+                self._tell(events.Viewed(effect.lease, self.read(now)), now + SOON_S)
             elif isinstance(effect, effects.Observe) and self.answers_observes:
                 self._tell(events.Observed(now, self.listed), now + SOON_S)
 
@@ -122,7 +122,8 @@ class Scene:
 
     def looks(self) -> "Scene":
         """The database answers a look that the test held back."""
-        return self.happens(events.Viewed(self.read(self.now)))
+        assert self.state.lease is not None
+        return self.happens(events.Viewed(self.state.lease, self.read(self.now)))
 
     def waits(self, name: str, seconds: float = 0.0, **changes: Any) -> "Scene":
         """A row of this model waits since so long; views say so from now on."""

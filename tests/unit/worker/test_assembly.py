@@ -11,6 +11,7 @@ import pytest
 from foreman.config import from_env
 from foreman.core.lease import Lease
 from foreman.core.queues import Residency
+from foreman.core.residents import LoadRow
 from foreman.embedded.probe import free_port
 from foreman.errors import JobCancelled
 from foreman.runtime import WorkerRuntime
@@ -24,7 +25,7 @@ from foreman.worker.state import Idle, State
 from tests.stack import wait_for
 
 LEASE = Lease("gpu", 1)
-ROW = effects.LoadRow(
+ROW = LoadRow(
     queue="q", model="m", unloaded=(), reason="first", cost_s=1.0, was_loaded=False,
     head_wait_s=None, jobs_served=0, lingers=0, lingers_answered=0, linger_wasted_s=0.0,
 )  # fmt: skip

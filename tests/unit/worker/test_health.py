@@ -1,11 +1,12 @@
 """Whether a target does real work, and what a worker does that takes no jobs."""
 
+from foreman.core.lease import Lease
 from foreman.errors import JobTooLong, TargetCut, TargetGivenUp, TargetTimeout
 from foreman.scheduling.room import Room
 from foreman.worker import effects, events
 from foreman.worker.state import Idle
 from foreman.worker.steps.watchdog import DEAF_S
-from tests.unit.worker.scene import GIB, Scene, known, model, queue, ready, setup
+from tests.unit.worker.scene import GIB, LEASE, Scene, known, model, queue, ready, setup
 
 
 def sick() -> Scene:
@@ -71,9 +72,9 @@ def test_a_sick_target_is_asked_for_a_token_after_pauses_that_grow() -> None:
     for pause_s in (2, 4, 8, 16, 30, 30):
         assert not scene.passes(pause_s - 0.5).all(effects.Probe)
         assert scene.passes(1).one(effects.Probe).model == model("a")
-        scene.happens(events.Probed("still"))
+        scene.happens(events.Probed(LEASE, "still"))
 
-    scene.passes(31).happens(events.Probed(None))
+    scene.passes(31).happens(events.Probed(LEASE, None))
 
     assert scene.all(effects.TellHealth)[-1].reason is None
     assert scene.listens_to("a")
@@ -93,14 +94,14 @@ def test_a_sick_target_is_asked_for_nothing_else() -> None:
 
 def test_a_probe_of_the_lease_before_says_nothing_of_the_target_now() -> None:
     scene = sick().passes(3)
-    lease = scene.state.lease
-    assert lease is not None
-    scene.happens(events.LeaseLost(lease))
-    scene.happens(events.Leased(lease, scene.now, ((queue("a"), model("a")),), Room()))
+    again = Lease("gpu", 2)
+    scene.happens(events.LeaseLost(LEASE))
+    scene.happens(events.Leased(again, scene.now, ((queue("a"), model("a")),), Room()))
     tag = scene.starts("a")
-    scene.ends(tag, TargetTimeout(), has_bytes=False)
+    scene.ends(tag, TargetTimeout(), has_bytes=False).passes(3)
+    assert scene.state.health.is_probing
 
-    scene.happens(events.Probed(None))
+    scene.happens(events.Probed(LEASE, None))
 
     assert scene.state.health.sick_of is not None
 

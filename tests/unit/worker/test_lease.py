@@ -87,14 +87,17 @@ def test_a_view_of_the_target_before_is_none_of_the_one_that_is_leased_now() -> 
     scene = ready("a")
     scene.answers_looks = False
     scene.waits("z", 5)
-    old = scene.read(scene.now)
     scene.happens(events.LeaseLost(LEASE)).passes(0.1)
-    scene.happens(events.Viewed(old))
+    scene.happens(events.Viewed(LEASE, scene.read(scene.now)))
     scene.happens(events.Leased(Lease("gpu", 2), scene.now, (), Room()))
+    retry_at = scene.state.retry_at
 
-    scene.happens(events.Viewed(old))
-
+    # Their reading may have taken until now: only the lease says whose they are.
+    scene.happens(events.Viewed(LEASE, scene.read(scene.now)))
     assert not scene.state.view.waiting
+    scene.happens(events.Viewed(LEASE, None))
+    assert scene.state.is_looking
+    assert scene.state.retry_at == retry_at
 
 
 def test_a_worker_that_stops_takes_nothing_more_and_lets_its_runs_end() -> None:

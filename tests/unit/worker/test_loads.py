@@ -93,7 +93,7 @@ def test_what_fits_is_loaded_although_short_jobs_end_all_the_time() -> None:
     asked_at = scene.now
     scene.serves("a", 0.002)
 
-    scene.happens(events.Viewed(scene.read(asked_at)))
+    scene.happens(events.Viewed(LEASE, scene.read(asked_at)))
 
     assert scene.state.load is not None
 
@@ -199,6 +199,24 @@ def test_the_targets_own_answer_is_what_the_client_gets(
     scene.load_fails("b", error)
 
     assert scene.one(effects.Proceed) == effects.Proceed(tag)
+
+
+def test_nothing_is_loaded_while_the_target_may_load_for_a_request_by_itself() -> None:
+    scene = ready("a").waits("b", 1)
+    scene.passes(1)
+    tag = scene.message("b")
+    scene.claims(tag, attempts_left=0)
+    scene.lists_no_more("a").load_fails("b", LoadFailed("no"))
+    scene.waits("c", 1).waits("b", 1)
+
+    scene.passes(40)
+    assert scene.state.load is None
+    assert not scene.names, "nothing is taken that would have to be loaded"
+
+    scene.ends(tag)
+    assert scene.all(effects.Observe)
+    scene.passes(0.5)
+    assert scene.state.load is not None
 
 
 def test_what_a_failed_load_left_behind_is_looked_at() -> None:

@@ -1,10 +1,38 @@
 """Views, observations, and what they teach: rows, residents, room and rhythm."""
 
-from foreman.core.queues import JobClass
+from dataclasses import replace
+
+import pytest
+
+from foreman.core.queues import JobClass, Residency
+from foreman.core.waiting import Waiting
 from foreman.scheduling.room import Fit, Room
 from foreman.worker import effects, events
-from foreman.worker.state import Park
-from tests.unit.worker.scene import GIB, LOAD_S, known, queue, ready
+from foreman.worker.state import Ask, Park
+from foreman.worker.steps.looks import ROWLESS_KEPT, ROWLESS_S
+from tests.unit.worker.scene import (
+    GIB,
+    LOAD_S,
+    RULES,
+    Scene,
+    known,
+    model,
+    queue,
+    ready,
+    setup,
+)
+
+# Nobody lingers.
+AT_ONCE = setup(rules=replace(RULES, linger_s=0.0))
+
+
+def passes_without_messages(scene: Scene, seconds: float) -> None:
+    """Time, in which the broker answers each ask that it has nothing there."""
+    end = scene.now + seconds
+    while scene.now < end:
+        scene.passes(min(0.01, end - scene.now))
+        if isinstance(scene.wish, Ask):
+            scene.empty()
 
 
 def test_views_are_four_a_second_and_observations_one_in_two_seconds() -> None:
@@ -167,7 +195,7 @@ def test_jobs_for_this_target_alone_go_first_and_are_left_to_nobody() -> None:
 
 
 def test_the_gap_of_a_residency_that_was_unloaded_meanwhile_begins_with_its_last_answer() -> None:
-    scene = ready("a")
+    scene = ready("a", given=AT_ONCE)
     tag = scene.starts("a")
     scene.ends(tag)
     answered_at = scene.now
@@ -182,8 +210,69 @@ def test_the_gap_of_a_residency_that_was_unloaded_meanwhile_begins_with_its_last
     assert [round(each, 3) for each in scene.state.rhythms[queue("a")].gaps] == [0.2]
 
 
-def test_nobody_listens_for_the_moment_between_the_last_answer_and_the_load() -> None:
+def test_a_resident_that_has_answered_one_job_lingers_until_the_credit_is_used() -> None:
     scene = ready("a")
+    scene.ends(scene.starts("a"))
+
+    passes_without_messages(scene.waits("b", 1), LOAD_S - 0.04)
+    assert scene.state.load is None
+    scene.passes(0.4)
+    assert scene.asks("b")
+
+    tag = scene.message("b")
+    scene.waits_no_more("b").claims(tag).passes(LOAD_S).loads("b")
+    assert scene.state.linger_credit == pytest.approx(1.0, abs=0.1)
+
+
+def test_nobody_is_parked_for_when_a_linger_ends() -> None:
+    scene = ready("a", given=setup(rules=replace(RULES, linger_s=2.0)))
+    scene.ends(scene.starts("a"))
+    answered_at = scene.now
+    scene.waits("b", 1).passes(1.7)
+    assert isinstance(scene.wish, Park)
+
+    scene.passes(0.12)
+    assert isinstance(scene.wish, Ask), "a job of the resident is still taken"
+    passes_without_messages(scene, answered_at + 1.96 - scene.now)
+    assert scene.state.load is None
+    assert not isinstance(scene.wish, Park)
+    scene.passes(0.06).empty()
+    assert scene.asks("b")
+
+
+def test_an_idle_worker_listens_to_queues_whose_rows_are_gone() -> None:
+    scene = ready("a", view=known("a"))
+    tag = scene.starts("a")
+    other = Residency(model("b"), '{"num_ctx":4096}').queue
+    row = Waiting(other, JobClass.BATCH, None, model("b"), 1.0, 1)
+    scene.rows = {row.name: row}
+    passes_without_messages(scene, 0.5)
+    scene.rows = {}  # its job is cancelled, and its message is still there
+    passes_without_messages(scene, 0.5)
+    scene.ends(tag)
+
+    assert isinstance(scene.wish, Park)
+    assert row.name in scene.names
+    scene.passes(ROWLESS_S)
+    assert row.name not in scene.names
+
+
+def test_only_some_queues_without_rows_are_listened_to() -> None:
+    scene = ready("a", view=known("a"))
+    tag = scene.starts("a")
+    queues = [Residency(model("b"), f'{{"num_ctx":{number}}}').queue for number in range(40)]
+    rows = [Waiting(each, JobClass.BATCH, None, model("b"), 1.0, 1) for each in queues]
+    scene.rows = {each.name: each for each in rows}
+    passes_without_messages(scene, 0.5)
+    scene.rows = {}
+    passes_without_messages(scene, 0.5)
+    scene.ends(tag)
+
+    assert len(scene.names) == ROWLESS_KEPT + 2
+
+
+def test_nobody_listens_for_the_moment_between_the_last_answer_and_the_load() -> None:
+    scene = ready("a", given=AT_ONCE)
     tag = scene.starts("a")
     scene.waits("b", 1).passes(0.4)
     scene.empty().answers_looks = False

@@ -15,6 +15,7 @@ def test_1_what_is_no_task_is_set_aside() -> None:
     scene.happens(events.Message(7, queue("a"), None, scene.state.pulls.number))
 
     assert scene.one(effects.SetAside).tag == 7
+    assert not scene.all(effects.Log), "the broker's thread logs it, with its content"
     assert scene.state.undecodable == 1
 
 

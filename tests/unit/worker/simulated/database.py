@@ -63,7 +63,7 @@ class WithDatabase(WithTarget):
 
     def _do_look(self, effect: effects.Look) -> None:
         view = self._read() if self.faults.has_database else None
-        self._say("database", events.Viewed(view), self.soon(0.001, 0.03))
+        self._say("database", events.Viewed(effect.lease, view), self.soon(0.001, 0.03))
 
     def _read(self) -> View:
         heads: dict[str, Row] = {}

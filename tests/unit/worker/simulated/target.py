@@ -72,7 +72,8 @@ class WithTarget(WithTasks):
         self._say("look", events.Observed(began_at, listed), self.soon(0.001, 0.02))
 
     def _do_probe(self, effect: effects.Probe) -> None:
-        self._say("look", events.Probed("sick" if self.faults.is_sick else None), self.soon())
+        why = "sick" if self.faults.is_sick else None
+        self._say("look", events.Probed(effect.lease, why), self.soon())
 
     def die(self, seconds: float) -> None:
         """The target's process ends, and is there again after a while."""
