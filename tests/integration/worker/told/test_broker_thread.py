@@ -3,7 +3,7 @@
 import json
 import queue
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -128,14 +128,14 @@ def test_an_ask_takes_one_message_of_the_first_queue_that_has_one(hands: Hands) 
 def test_consumers_stay_parked_for_the_next_message_of_the_same_queues(
     hands: Hands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parked: list[object] = []
+    parked: list[Collection[str]] = []
     park = Intake.park
 
-    def counted(*given: Any) -> Any:
-        parked.append(given)
-        return park(*given)
+    def noted(intake: Intake, names: Collection[str]) -> None:
+        parked.append(names)
+        park(intake, names)
 
-    monkeypatch.setattr(Intake, "park", counted)
+    monkeypatch.setattr(Intake, "park", noted)
     hands.pull(Park(frozenset({FIRST, SECOND})))
     for _ in range(5):
         job_id = hands.send(SECOND)
