@@ -39,6 +39,7 @@ class ForemanError(Exception):
     `job_id` is the job of a client that gets this error in place of an answer.
     """
 
+    message = "Internal error"  # where no other sentence is given, and the title of a problem
     status = 500
     code = "internal_error"
     is_permanent = True
@@ -46,81 +47,69 @@ class ForemanError(Exception):
     job_id: str | None = None
 
     def __str__(self) -> str:
-        """The sentence, or the class's own first line when none was given."""
-        return super().__str__() or (self.__doc__ or self.code).splitlines()[0].rstrip(".")
+        return super().__str__() or self.message
 
 
 class Defect(ForemanError):
-    """Internal error; see foreman's log."""
+    message = "Internal error; see foreman's log"
 
 
 class SettingsError(ForemanError):
-    """A variable of the environment has a value that foreman cannot use."""
-
+    message = "A variable of the environment has a value that foreman cannot use"
     code = "bad_setting"
 
 
 class RequestRefused(ForemanError):
-    """The request cannot be accepted as it is."""
-
+    message = "The request cannot be accepted as it is"
     status, code = 400, "bad_request"
 
 
 class BodyTooLarge(RequestRefused):
-    """The request body is larger than FOREMAN_MAX_BODY."""
-
+    message = "The request body is larger than FOREMAN_MAX_BODY"
     status, code = 413, "body_too_large"
 
 
 class BodyTooSlow(RequestRefused):
-    """The request body did not arrive in time."""
-
+    message = "The request body did not arrive in time"
     status, code = 408, "body_too_slow"
 
 
 class BodyTooComplex(RequestRefused):
-    """The request body has more values, or a longer one, than foreman reads."""
-
+    message = "The request body has more values, or a longer one, than foreman reads"
     code = "body_too_complex"
 
 
 class SecretUnreadable(ForemanError):
-    """No key of FOREMAN_SECRET_KEY opens the secret."""
-
+    message = "No key of FOREMAN_SECRET_KEY opens the secret"
     code = "secret_unreadable"
 
 
 class ServerBusy(ForemanError):
-    """server busy, please try again."""
-
+    message = "server busy, please try again"
     status, code, is_permanent, retry_after_s = 503, "server_busy", False, 5
 
 
 class NoLiveTarget(ServerBusy):
-    """server busy, please try again: no live target serves this model."""
-
+    message = "server busy, please try again: no live target serves this model"
     code = "no_live_target"
 
 
 class ShuttingDown(ServerBusy):
-    """server busy, please try again: this process is shutting down."""
-
+    message = "server busy, please try again: this process is shutting down"
     code, retry_after_s = "shutting_down", 2
 
 
 class DatabaseUnavailable(ServerBusy):
-    """server busy, please try again: the database does not answer."""
-
+    message = "server busy, please try again: the database does not answer"
     code = "database_unavailable"
 
 
 class StatementTooSlow(DatabaseUnavailable):
-    """server busy, please try again: a statement took the database too long."""
+    message = "server busy, please try again: a statement took the database too long"
 
 
 class QueueFull(ServerBusy):
-    """server busy, please try again: too many jobs wait."""
-
+    message = "server busy, please try again: too many jobs wait"
     code = "queue_full"
 
     def __init__(self, message: str = "", *, retry_after_s: int = 5) -> None:
@@ -129,166 +118,141 @@ class QueueFull(ServerBusy):
 
 
 class BypassFull(ServerBusy):
-    """server busy, please try again: too many embedding requests at once."""
-
+    message = "server busy, please try again: too many embedding requests at once"
     code, retry_after_s = "bypass_full", 1
 
 
 class BodiesFull(ServerBusy):
-    """server busy, please try again: this process holds as many request bodies as it may."""
-
+    message = "server busy, please try again: this process holds as many request bodies as it may"
     code, retry_after_s = "bodies_full", 2
 
 
 class WaitedTooLong(ForemanError):
-    """The job waited longer than FOREMAN_SYNC_WAIT in its model queue."""
-
+    message = "The job waited longer than FOREMAN_SYNC_WAIT in its model queue"
     status, code, is_permanent = 504, "waited_too_long", False
 
 
 class TtlPassed(WaitedTooLong):
-    """The job was not started within its ttl_seconds."""
-
+    message = "The job was not started within its ttl_seconds"
     code = "ttl"
 
 
 class DeadlinePassed(ForemanError):
-    """The job did not end within its deadline_seconds."""
-
+    message = "The job did not end within its deadline_seconds"
     status, code = 504, "deadline"
 
 
 class TargetError(ForemanError):
-    """A target failed."""
-
+    message = "A target failed"
     status, code, is_permanent = 502, "target_error", False
 
 
 class TargetUnreachable(TargetError):
-    """A target refused the connection."""
-
+    message = "A target refused the connection"
     code = "target_unreachable"
 
 
 class TargetUntrusted(TargetUnreachable):
-    """A target's certificate is not trusted, or its TLS handshake failed."""
-
+    message = "A target's certificate is not trusted, or its TLS handshake failed"
     code = "target_untrusted"
 
 
 class TargetForbids(TargetUnreachable):
-    """A target, or the proxy in front of it, refused foreman's credentials."""
-
+    message = "A target, or the proxy in front of it, refused foreman's credentials"
     code = "target_forbids"
 
 
 class TargetCut(TargetError):
-    """A target closed the connection in the middle of its answer."""
-
+    message = "A target closed the connection in the middle of its answer"
     code = "target_cut"
 
 
 class AnswerIncomplete(TargetCut):
-    """A target ended its answer without the last event: its model has probably died."""
-
+    message = "A target ended its answer without the last event: its model has probably died"
     code = "answer_incomplete"
 
 
 class TargetRedirects(TargetError):
-    """A target answered with a redirect: FOREMAN_TARGETS must name the server itself."""
-
+    message = "A target answered with a redirect: FOREMAN_TARGETS must name the server itself"
     code, is_permanent = "target_redirects", True
 
 
 class TargetFailed(TargetError):
-    """A target answered with an error, or failed in the middle of an answer, in its own words."""
-
+    message = (
+        "A target answered with an error, or failed in the middle of an answer, in its own words"
+    )
     code = "target_failed"
 
 
 class TargetRefused(TargetError):
-    """A target refused the request, in its own words: it would refuse it again."""
-
+    message = "A target refused the request, in its own words: it would refuse it again"
     code, is_permanent = "target_refused", True
 
 
 class AnswerUnreadable(TargetError):
-    """A target's answer is not in the form of its endpoint."""
-
+    message = "A target's answer is not in the form of its endpoint"
     code = "answer_unreadable"
 
 
 class AnswerTooLarge(TargetError):
-    """A target's answer is larger than what is kept of one."""
-
+    message = "A target's answer is larger than what is kept of one"
     code, is_permanent = "answer_too_large", True
 
 
 class TargetTimeout(TargetError):
-    """A target was silent for longer than it may be."""
-
+    message = "A target was silent for longer than it may be"
     status, code = 504, "target_timeout"
 
 
 class TargetGivenUp(TargetError):
-    """A target was taken out while it worked on this job: another one had hung on it."""
-
+    message = "A target was taken out while it worked on this job: another one had hung on it"
     code = "target_given_up"
 
 
 class LoadFailed(TargetError):
-    """A target could not load a model."""
-
+    message = "A target could not load a model"
     code = "load_failed"
 
 
 class LoadRefused(LoadFailed):
-    """A target knows the model not, or not as one that can be loaded."""
+    message = "The target rejected the load request"
 
 
 class JobTooLong(TargetTimeout):
-    """The job ran longer than FOREMAN_JOB_TIMEOUT."""
-
+    message = "The job ran longer than FOREMAN_JOB_TIMEOUT"
     code, is_permanent = "job_too_long", True
 
 
 class StreamBroken(ForemanError):
-    """The stream cannot go on."""
-
+    message = "The stream cannot go on"
     status, code, is_permanent = 502, "stream_broken", False
 
 
 class WorkerLost(StreamBroken):
-    """The worker that ran this job is gone."""
-
+    message = "The worker that ran this job is gone"
     code = "worker_lost"
 
 
 class ChannelLost(StreamBroken):
-    """Frames of this stream were lost between worker and web process."""
-
+    message = "Frames of this stream were lost between worker and web process"
     code = "channel_lost"
 
 
 class WindowOverrun(StreamBroken):
-    """The worker sent more of this stream than its window allows."""
-
+    message = "The worker sent more of this stream than its window allows"
     code = "window_overrun"
 
 
 class ReaderTooSlow(StreamBroken):
-    """The client took none of its bytes for FOREMAN_CLIENT_TIMEOUT."""
-
+    message = "The client took none of its bytes for FOREMAN_CLIENT_TIMEOUT"
     code = "reader_too_slow"
 
 
 class JobCancelled(StreamBroken):
-    """The job was cancelled."""
-
+    message = "The job was cancelled"
     status, code, is_permanent = 499, "cancelled", True
 
 
 class ClientLeft(JobCancelled):
-    """The client has hung up: there is nobody to tell."""
-
+    message = "The client has hung up: there is nobody to tell"
     code = "client_left"

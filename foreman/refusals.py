@@ -24,132 +24,111 @@ from foreman.errors import RequestRefused
 
 
 class MalformedRequest(RequestRefused):
-    """The request is not valid HTTP."""
+    message = "The request is not valid HTTP"
 
 
 class HeadTooSlow(RequestRefused):
-    """The head of the request did not arrive within FOREMAN_HEAD_TIMEOUT."""
-
+    message = "The head of the request did not arrive within FOREMAN_HEAD_TIMEOUT"
     status, code = 408, "head_too_slow"
 
 
 class TargetTooLong(RequestRefused):
-    """The request line is too long."""
-
+    message = "The request line is too long"
     status, code = 414, "uri_too_long"
 
 
 class ExpectationFailed(RequestRefused):
-    """The header Expect may only be 100-continue."""
-
+    message = "The header Expect may only be 100-continue"
     status, code = 417, "expectation_failed"
 
 
 class HeadTooLarge(RequestRefused):
-    """The request has more than 200 headers, or one with more than 64 KiB."""
-
+    message = "The request has more than 200 headers, or one with more than 64 KiB"
     status, code = 431, "headers_too_large"
 
 
 class UnsupportedTransferCoding(RequestRefused):
-    """The header Transfer-Encoding may only be chunked."""
-
+    message = "The header Transfer-Encoding may only be chunked"
     status, code = 501, "unsupported_transfer_coding"
 
 
 class UnsupportedVersion(RequestRefused):
-    """The HTTP version of the request is not supported; HTTP/1.1 is."""
-
+    message = "The HTTP version of the request is not supported; HTTP/1.1 is"
     status, code = 505, "unsupported_version"
 
 
 class AdminRefused(RequestRefused):
-    """This route changes the target's models; it is open only with FOREMAN_ALLOW_ADMIN=1."""
-
+    message = "This route changes the target's models; it is open only with FOREMAN_ALLOW_ADMIN=1"
     status, code = 403, "admin_refused"
 
 
 class OriginRefused(RequestRefused):
-    """The Origin of the request is not allowed: see FOREMAN_ORIGINS and FOREMAN_HOSTS."""
-
+    message = "The Origin of the request is not allowed: see FOREMAN_ORIGINS and FOREMAN_HOSTS"
     status, code = 403, "origin_refused"
 
 
 class HostRefused(RequestRefused):
-    """The Host of the request is not a name that foreman answers to: see FOREMAN_HOSTS."""
-
+    message = "The Host of the request is not a name that foreman answers to: see FOREMAN_HOSTS"
     status, code = 403, "host_refused"
 
 
 class NotThere(RequestRefused):
-    """There is no such thing."""
-
+    message = "There is no such thing"
     status, code = 404, "not_found"
 
 
 class JobUnknown(NotThere):
-    """There is no job with this id."""
-
+    message = "There is no job with this id"
     code = "job_unknown"
 
 
 class NoResult(NotThere):
-    """The job has no stored result."""
-
+    message = "The job has no stored result"
     code = "no_result"
 
 
 class ArtifactUnknown(NotThere):
-    """The job has no artifact of this name."""
-
+    message = "The job has no artifact of this name"
     code = "artifact_unknown"
 
 
 class DeliveryUnknown(NotThere):
-    """There is no delivery with this id."""
-
+    message = "There is no delivery with this id"
     code = "delivery_unknown"
 
 
 class WebhookUnknown(NotThere):
-    """The job has no webhook with a secret of its own."""
-
+    message = "The job has no webhook with a secret of its own"
     code = "webhook_unknown"
 
 
 class Conflict(RequestRefused):
-    """The state of the job does not allow this."""
-
+    message = "The state of the job does not allow this"
     status, code = 409, "conflict"
 
 
 class NotEnded(Conflict):
-    """The job has not ended."""
-
+    message = "The job has not ended"
     code = "not_ended"
 
 
 class AlreadyEnded(Conflict):
-    """The job has already ended."""
-
+    message = "The job has already ended"
     code = "already_ended"
 
 
 class NotSucceeded(Conflict):
-    """The job ended without a result."""
-
+    message = "The job ended without a result"
     code = "not_succeeded"
 
 
 class NotRetryable(Conflict):
-    """The job cannot be tried again."""
-
+    message = "The job cannot be tried again"
     code = "not_retryable"
 
 
 class Unprocessable(RequestRefused):
-    """The request is not as it should be."""
-
+    message = "The request is not as it should be"
     status, code = 422, "invalid"
 
     default_field: str | None = None
@@ -161,30 +140,25 @@ class Unprocessable(RequestRefused):
 
 
 class InvalidModel(Unprocessable):
-    """The model's name is not valid."""
-
+    message = "The model's name is not valid"
     code = "invalid_model"
 
 
 class ModelNotFound(Unprocessable):
-    """No target has the model."""
-
+    message = "No target has the model"
     code = "model_not_found"
 
 
 class RemoteModel(Unprocessable):
-    """The model runs elsewhere and has no queue."""
-
+    message = "The model runs elsewhere and has no queue"
     code = "remote_model"
 
 
 class WebhookRefused(Unprocessable):
-    """The webhook of the job cannot be used."""
-
+    message = "The webhook of the job cannot be used"
     code, default_field = "webhook_refused", "webhook.url"
 
 
 class KeyReused(Unprocessable):
-    """The Idempotency-Key came with another request before."""
-
+    message = "Idempotency-Key was already used with a different request"
     code = "idempotency_key_reused"

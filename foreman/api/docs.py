@@ -179,7 +179,6 @@ def _problems() -> Iterator[tuple[str, str, str]]:
     while kinds:
         kind = kinds.pop()
         kinds += kind.__subclasses__()
-        first = (kind.__doc__ or "").splitlines()[0]
-        found.setdefault(kind.code, (str(kind.status), first))
+        found.setdefault(kind.code, (str(kind.status), f"{kind.message}."))
     for code, (status, meaning) in found.items():
         yield f'<code id="{code}">{code}</code>', status, _words(meaning)

@@ -19,8 +19,9 @@ def is_own(path: str) -> bool:
 
 def problem_of(error: ForemanError) -> Problem:
     """What a caller is told of an error."""
-    title = (type(error).__doc__ or error.code).splitlines()[0].rstrip(".")
-    return problem(error.status, error.code, title, str(error), getattr(error, "field", None))
+    return problem(
+        error.status, error.code, type(error).message, str(error), getattr(error, "field", None)
+    )
 
 
 def problem(status: int, code: str, title: str, detail: str, field: str | None = None) -> Problem:

@@ -191,7 +191,7 @@ def _outcome(
 
 def key_reused() -> KeyReused:
     """The error of a key that came with another call."""
-    return KeyReused("this key came with another request before", field="Idempotency-Key")
+    return KeyReused(field="Idempotency-Key")
 
 
 def _replayed(runtime: WebRuntime, holder: KeyHolder, *, shows_secret: bool) -> Replayed:
