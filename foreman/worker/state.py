@@ -146,9 +146,6 @@ class Pulls:
     # residency is left out.
     late_since: Mapping[str, float] = field(default_factory=dict)
     left_out: Mapping[str, float] = field(default_factory=dict)
-    # Celery queues whose rows are gone, and until when an idle target listens there: messages of
-    # jobs that were cancelled may be left.
-    rowless: Mapping[str, float] = field(default_factory=dict)
     is_connected: bool = False
     resume_at: float = LONG_AGO  # no message is taken before: the database did not answer
     # The newest message or answer to an `Ask`, or the end of what kept it from taking any.

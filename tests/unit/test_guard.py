@@ -36,7 +36,7 @@ def test_what_a_test_run_has_started_ends_with_it(number: signal.Signals) -> Non
     assert all(_is_running(pid) for pid in pids)
 
     run.send_signal(number)
-    run.wait(10)
+    run.wait(30)
     run.stdout.close()
 
     wait_for(lambda: not any(_is_running(pid) for pid in pids), 30, "all have ended")

@@ -51,7 +51,7 @@ def on_leased(turn: Turn, event: Leased) -> None:
         health=Health(is_reachable=turn.state.health.is_reachable),
         utilization=0.0,
     )
-    turn.change_pulls(late_since={}, left_out={}, rowless={}, quiet_since=turn.now)
+    turn.change_pulls(late_since={}, left_out={}, quiet_since=turn.now)
     turn.do(Observe(event.lease))
 
 

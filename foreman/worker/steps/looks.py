@@ -11,7 +11,7 @@ from foreman.core.residents import ResidentRow
 from foreman.scheduling.room import Room
 from foreman.worker.effects import KeepLoaded, Look, Observe, SaveRoom, TellResidents
 from foreman.worker.events import Listed, Observed, Viewed
-from foreman.worker.state import LONG_AGO, Resident, View
+from foreman.worker.state import LONG_AGO, Resident
 from foreman.worker.steps.loads import keep_alive_s, leave
 from foreman.worker.steps.turn import Turn
 
@@ -24,8 +24,6 @@ RETRY_S = 1.0
 OBSERVE_EVERY_S = 2.0
 # A kept model that would go sooner is asked to stay.
 RENEW_BELOW_S = 60.0
-# Queues without rows that an idle target listens to, and for how long.
-ROWLESS_KEPT, ROWLESS_S = 16, 600.0
 # So long the end of a visit is remembered here, and its last answer; its row says it, too.
 LEFT_KEPT_S = 600.0
 
@@ -37,29 +35,17 @@ def on_viewed(turn: Turn, event: Viewed) -> None:
     if view is None:
         turn.change(is_looking=False, retry_at=turn.now + RETRY_S)
         return
-    rowless = _rowless(turn, view)
     pause_s = max(LOOK_EVERY_S, LOOK_SHARE * view.took_s)
     turn.change(is_looking=False, view=view, look_at=view.at + pause_s)
     pulls = turn.state.pulls
     turn.change_pulls(
         left_out={queue: until for queue, until in pulls.left_out.items() if until > turn.now},
         late_since={queue: at for queue, at in pulls.late_since.items() if queue in view.waiting},
-        rowless=rowless,
     )
     _forget(turn)
     for each in turn.state.residents.values():
         if each.is_pinned != (each.model in view.kept):
             turn.put_resident(replace(each, is_pinned=not each.is_pinned))
-
-
-def _rowless(turn: Turn, view: View) -> dict[str, float]:
-    """Queues that had rows, by the view before, and have none now; the newest of them."""
-    had = {each.name for rows in turn.state.view.waiting.values() for each in rows}
-    known = {**turn.state.pulls.rowless, **dict.fromkeys(had - view.names, turn.now + ROWLESS_S)}
-    kept = {
-        name: until for name, until in known.items() if until > turn.now and name not in view.names
-    }
-    return dict(list(kept.items())[-ROWLESS_KEPT:])
 
 
 def _forget(turn: Turn) -> None:

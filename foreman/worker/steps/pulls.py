@@ -16,7 +16,7 @@
 import math
 from collections.abc import Iterable, Iterator
 
-from foreman.core.queues import JobClass, Residency, class_queue, residency_queue
+from foreman.core.queues import JobClass, Residency, class_queue
 from foreman.scheduling.values import Demand
 from foreman.worker.effects import Pull
 from foreman.worker.state import LONG_AGO, Ask, Idle, Park, Resident, Stage, State
@@ -141,10 +141,6 @@ def _known(state: State, takers: Iterable[Resident]) -> Iterator[str]:
     elsewhere = state.view.elsewhere | state.view.loading_elsewhere
     for resident in takers:
         yield from _all_names(state, resident.queue)
-    for name in state.pulls.rowless:
-        queue = residency_queue(name)
-        if queue not in elsewhere and queue not in state.refused:
-            yield name
     for queue, until in state.pulls.left_out.items():
         if until > state.now and queue not in state.refused:
             yield from (each.name for each in state.view.waiting.get(queue, ()))

@@ -1,7 +1,6 @@
 """The contract holds: every route is in it, wins over Ollama's, and answers in its own form."""
 
 import re
-import tomllib
 from html.parser import HTMLParser
 
 import pytest
@@ -10,7 +9,6 @@ from foreman.api.contract import OPERATIONS
 from foreman.api.openapi import document
 from foreman.version import VERSION
 from tests.integration.api.ground import Caller, ask, problem_of
-from tests.stack import ROOT
 
 PATHS = sorted({operation.path for operation in OPERATIONS})
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
@@ -96,12 +94,6 @@ def test_every_reference_of_the_document_leads_somewhere() -> None:
     names = set(re.findall(r"#/components/schemas/(\w+)", str(shown)))
 
     assert names <= set(shown["components"]["schemas"])
-
-
-def test_the_documents_version_is_the_projects() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-
-    assert project["version"] == VERSION
 
 
 class Page(HTMLParser):

@@ -74,9 +74,8 @@ def test_the_policy_of_the_documentation_allows_its_one_style_and_nothing_else(
 def test_the_health_is_told_to_any_host_and_details_only_to_a_known_one(caller: Caller) -> None:
     known, strange = (caller.get("/readyz", Host=host) for host in ("localhost", "8.8.8.8"))
 
-    assert {"database", "broker", "targets", "live_targets", "residents", "ready"} == set(
-        known.json
-    )
+    shown = {"database", "broker", "process", "targets", "live_targets", "residents", "ready"}
+    assert shown == set(known.json)
     assert strange.json == {"ready": known.json["ready"]}
     assert strange.status_code == known.status_code
     assert caller.get("/healthz", Host="8.8.8.8").json == {"status": "ok"}

@@ -1,8 +1,11 @@
 """Connections that send nothing, or not enough, keep nobody else from being served."""
 
+import http.server
+import queue
 import resource
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -118,31 +121,52 @@ def test_an_empty_line_after_a_request_is_no_beginning_of_the_next(web: WebAlone
         assert not receive(connection, quiet_s=3).is_closed
 
 
-@pytest.fixture(scope="module")
-def silent_target() -> Iterator[socket.socket]:
-    """A target that never answers: a listener that nobody serves."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(30)
-        yield listener
+class HangingTarget:
+    """A target that lists no models, and answers no request that is not a GET."""
+
+    def __init__(self) -> None:
+        self.hanging: queue.SimpleQueue[str] = queue.SimpleQueue()  # the methods of requests
+        self.released = threading.Event()
+        target = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                body = b'{"models": []}'
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def do_DELETE(self) -> None:
+                target.hanging.put(self.command)
+                target.released.wait(60)
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 
 
 @pytest.fixture(scope="module")
-def narrow_web(new_web: NewWeb, silent_target: socket.socket) -> Iterator[Stack]:
+def hanging_target() -> Iterator[HangingTarget]:
+    target = HangingTarget()
+    thread = threading.Thread(target=target.server.serve_forever, args=(0.05,))
+    thread.start()
+    yield target
+    target.released.set()
+    target.server.shutdown()
+    target.server.server_close()
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def narrow_web(new_web: NewWeb, hanging_target: HangingTarget) -> Iterator[Stack]:
     """One that serves three requests of an address."""
-    target = f"gpu=http://127.0.0.1:{silent_target.getsockname()[1]}"
+    target = f"gpu=http://127.0.0.1:{hanging_target.server.server_port}"
     with new_web(
         FOREMAN_MAX_CONNECTIONS_PER_ADDRESS="3", FOREMAN_TARGETS=target, FOREMAN_ALLOW_ADMIN="1"
     ) as web:
         yield web
-
-
-def take_request(stack: ExitStack, target: socket.socket, method: bytes) -> None:
-    """Wait until a request of this method has come to the target; it stays unanswered."""
-    begins = b""
-    while begins != method:
-        connection = stack.enter_context(target.accept()[0])
-        connection.settimeout(30)
-        begins = connection.recv(len(method))
 
 
 def ask(url: str, source: str, sent: bytes) -> RawAnswer:
@@ -153,14 +177,14 @@ def ask(url: str, source: str, sent: bytes) -> RawAnswer:
 
 
 def test_with_every_place_of_an_address_busy_it_is_told_so_and_others_are_served(
-    narrow_web: WebAlone, silent_target: socket.socket
+    narrow_web: WebAlone, hanging_target: HangingTarget
 ) -> None:
     url = narrow_web.url
     with ExitStack() as stack:
         for _ in range(3):
             busy = stack.enter_context(connect(url, "127.0.0.2"))
             busy.sendall(head(b"/api/delete", method=b"DELETE"))
-            take_request(stack, silent_target, b"DELETE")
+            assert hanging_target.hanging.get(timeout=30) == "DELETE"
 
         answer = ask(url, "127.0.0.2", head(b"/v1/models"))
 

@@ -4,19 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from foreman.core.queues import JobClass, Residency
-from foreman.core.waiting import Waiting
+from foreman.core.queues import JobClass
 from foreman.scheduling.room import Fit, Room
 from foreman.worker import effects, events
 from foreman.worker.state import Ask, Park
-from foreman.worker.steps.looks import ROWLESS_KEPT, ROWLESS_S
 from tests.unit.worker.scene import (
     GIB,
     LOAD_S,
     RULES,
     Scene,
     known,
-    model,
     queue,
     ready,
     setup,
@@ -238,37 +235,6 @@ def test_nobody_is_parked_for_when_a_linger_ends() -> None:
     assert not isinstance(scene.wish, Park)
     scene.passes(0.06).empty()
     assert scene.asks("b")
-
-
-def test_an_idle_worker_listens_to_queues_whose_rows_are_gone() -> None:
-    scene = ready("a", view=known("a"))
-    tag = scene.starts("a")
-    other = Residency(model("b"), '{"num_ctx":4096}').queue
-    row = Waiting(other, JobClass.BATCH, None, model("b"), 1.0, 1)
-    scene.rows = {row.name: row}
-    passes_without_messages(scene, 0.5)
-    scene.rows = {}  # its job is cancelled, and its message is still there
-    passes_without_messages(scene, 0.5)
-    scene.ends(tag)
-
-    assert isinstance(scene.wish, Park)
-    assert row.name in scene.names
-    scene.passes(ROWLESS_S)
-    assert row.name not in scene.names
-
-
-def test_only_some_queues_without_rows_are_listened_to() -> None:
-    scene = ready("a", view=known("a"))
-    tag = scene.starts("a")
-    queues = [Residency(model("b"), f'{{"num_ctx":{number}}}').queue for number in range(40)]
-    rows = [Waiting(each, JobClass.BATCH, None, model("b"), 1.0, 1) for each in queues]
-    scene.rows = {each.name: each for each in rows}
-    passes_without_messages(scene, 0.5)
-    scene.rows = {}
-    passes_without_messages(scene, 0.5)
-    scene.ends(tag)
-
-    assert len(scene.names) == ROWLESS_KEPT + 2
 
 
 def test_nobody_listens_for_the_moment_between_the_last_answer_and_the_load() -> None:
