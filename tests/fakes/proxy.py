@@ -23,6 +23,7 @@ class Proxy:
         self._passes = threading.Event()
         self._passes.set()
         self._is_open = True
+        self._is_closed = False
         self._lock = threading.Lock()
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._silent: set[socket.socket] = set()
@@ -64,6 +65,7 @@ class Proxy:
             self._silent.update(end for pair in self._pairs for end in pair)
 
     def close(self) -> None:
+        self._is_closed = True
         self._server.close()
         self._passes.set()
         self.cut()
@@ -85,6 +87,9 @@ class Proxy:
             far.settimeout(None)
             with self._lock:
                 self._pairs.append((near, far))
+            if self._is_closed:  # by now, and `close` may not have seen this one
+                self.cut()
+                return
             for source, sink in ((near, far), (far, near)):
                 threading.Thread(target=self._copy, args=(source, sink), daemon=True).start()
 
