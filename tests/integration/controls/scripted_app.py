@@ -68,10 +68,10 @@ def step(state: State, event: Event, now: float) -> tuple[State, list[effects.Ef
 
 def _on(state: State, event: Event) -> Iterator[effects.Effect]:
     match event:
-        case Message(tag, _, job_id):
+        case Message(tag, name, job_id):
             if job_id is None:
                 yield effects.SetAside(tag)
-            elif state.serves:
+            elif state.serves and name not in state.refused:
                 yield effects.StartRun(tag, is_ready=True)
             else:
                 yield effects.Requeue(tag)
@@ -91,7 +91,7 @@ def _on(state: State, event: Event) -> Iterator[effects.Effect]:
 
 def _changed(state: State, event: Event) -> State:
     match event:
-        case Message(tag, name, str(job_id)) if state.serves:
+        case Message(tag, name, str(job_id)) if state.serves and name not in state.refused:
             job = Job(tag, job_id, name, Stage.RUNNING, state.now)
             return replace(state, jobs={**state.jobs, tag: job})
         case Message():
