@@ -189,7 +189,9 @@ class Launch:
 
     def _wait_ready(self) -> None:
         """Wait until jobs are accepted; where no target answers, they wait for one."""
-        has_target = any(ollama.is_ollama(each.url) for each in self._settings.targets)
+        has_target = any(
+            ollama.is_ollama(each.url, each.authorization) for each in self._settings.targets
+        )
         url = f"{report.local_url(self._settings)}/readyz"
         last: list[probe.Answer | None] = [None]
 

@@ -37,8 +37,9 @@ def find(environ: Mapping[str, str]) -> str:
     return next((url for url in urls if is_ollama(url)), urls[0])
 
 
-def is_ollama(url: str) -> bool:
-    answer = probe.get(f"{url}/api/version")
+def is_ollama(url: str, authorization: str | None = None) -> bool:
+    """Whether an Ollama answers there, with these credentials."""
+    answer = probe.get(f"{url}/api/version", authorization=authorization)
     return answer is not None and answer.status == 200 and b'"version"' in answer.body
 
 
@@ -48,9 +49,9 @@ def is_foreman(url: str) -> bool:
     return answer is not None and b'"live_targets"' in answer.body
 
 
-def a_model(url: str) -> str | None:
+def a_model(url: str, authorization: str | None = None) -> str | None:
     """Return a model of this Ollama to try, rather not one for embeddings; None if it has none."""
-    answer = probe.get(f"{url}/api/tags")
+    answer = probe.get(f"{url}/api/tags", authorization=authorization)
     if answer is None or answer.status != 200:
         return None
     try:

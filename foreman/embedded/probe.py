@@ -14,14 +14,15 @@ class Answer:
     body: bytes
 
 
-def get(url: str, *, timeout_s: float = 2.0) -> Answer | None:
+def get(url: str, *, authorization: str | None = None, timeout_s: float = 2.0) -> Answer | None:
     """Return the answer to a GET, or None when there is none."""
+    headers = {} if authorization is None else {"Authorization": authorization}
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     try:
         connection = kind(parts.hostname or "", parts.port, timeout=timeout_s)
         try:
-            connection.request("GET", parts.path or "/")
+            connection.request("GET", parts.path or "/", headers=headers)
             response = connection.getresponse()
             return Answer(response.status, response.read())
         finally:

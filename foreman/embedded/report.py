@@ -9,6 +9,7 @@ from foreman import parsing
 from foreman.config import Settings
 from foreman.embedded import ollama
 from foreman.embedded.places import Places
+from foreman.parsing import TargetSpec
 
 EVERYWHERE = ("0.0.0.0", "::")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -20,7 +21,7 @@ def ready(settings: Settings, places: Places, *, is_simulated: bool, flower_url:
     url = local_url(settings)
     lines = [f"foreman is ready at {url}", ""]
     for target in settings.targets:
-        lines.append(f"  target  {target.name} at {target.url}{_remark(target.url)}")
+        lines.append(f"  target  {target.name} at {target.url}{_remark(target)}")
     if is_simulated:
         lines.append("          Its models are SIMULATED: no GPU, canned words.")
     if settings.host not in LOOPBACK:
@@ -33,8 +34,8 @@ def ready(settings: Settings, places: Places, *, is_simulated: bool, flower_url:
     lines.append(f"  celery  . {places.env_file} && {celery}")
     if flower_url:
         lines.append(f"  flower  {flower_url}")
-    answering = [each.url for each in settings.targets if ollama.is_ollama(each.url)]
-    model = ollama.a_model(answering[0]) if answering else None
+    answering = [each for each in settings.targets if ollama.is_ollama(*_place(each))]
+    model = ollama.a_model(*_place(answering[0])) if answering else None
     if not answering:
         lines.append("          No target answers yet, so jobs wait. Start Ollama, name yours with")
         lines.append(
@@ -46,10 +47,14 @@ def ready(settings: Settings, places: Places, *, is_simulated: bool, flower_url:
     return "\n".join(lines)
 
 
-def _remark(url: str) -> str:
-    if not ollama.is_ollama(url):
+def _place(target: TargetSpec) -> tuple[str, str | None]:
+    return target.url, target.authorization
+
+
+def _remark(target: TargetSpec) -> str:
+    if not ollama.is_ollama(*_place(target)):
         return " (does not answer yet)"
-    if ollama.is_foreman(url):
+    if ollama.is_foreman(target.url):
         return " (is another foreman: jobs would wait in two queues; name its Ollama instead)"
     return ""
 

@@ -248,7 +248,7 @@ def test_a_wrong_setting_is_reported_before_anything_starts(
 ) -> None:
     run = start(data, free_port(), arguments=(), **{variable: value})
     assert run.wait() == 1
-    assert f"bin/run: {variable} is wrong: " in run.lines[-1]
+    assert f"foreman up: {variable} is wrong: " in run.lines[-1]
     assert said in run.lines[-1]
     assert not any("starting" in line for line in run.lines)
 

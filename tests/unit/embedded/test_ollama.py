@@ -10,13 +10,16 @@ import pytest
 from foreman.embedded import ollama
 from foreman.embedded.probe import free_port
 
+CREDENTIALS = "Basic dTpw"
+
 
 @contextmanager
 def an_http_server(answers: dict[str, bytes]) -> Iterator[str]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             body = answers.get(self.path)
-            self.send_response(404 if body is None else 200)
+            is_known = self.headers.get("Authorization") in (None, CREDENTIALS)
+            self.send_response(401 if not is_known else 404 if body is None else 200)
             self.end_headers()
             self.wfile.write(body or b"")
 
@@ -71,6 +74,12 @@ def test_another_foreman_is_recognised() -> None:
         assert ollama.is_foreman(url)
     with an_http_server({"/api/version": b'{"version": "0.33.1"}'}) as url:
         assert not ollama.is_foreman(url)
+
+
+def test_an_ollama_behind_a_proxy_is_asked_with_its_credentials() -> None:
+    with an_http_server({"/api/version": b'{"version": "0.33.1"}'}) as url:
+        assert ollama.is_ollama(url, CREDENTIALS)
+        assert not ollama.is_ollama(url, "Basic other")
 
 
 def test_another_http_server_is_no_ollama() -> None:
