@@ -11,12 +11,15 @@ from tests.stack import ROOT, wait_for
 
 # Starts something in a session of its own that starts something itself, and waits.
 RUN = """
-import subprocess, sys, time
+import signal, subprocess, sys, time
 from tests import guard
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it may be ignored
 guard.start()
-started = subprocess.Popen(["sh", "-c", "sleep 600 & echo $!; wait"], start_new_session=True)
-print(started.pid, flush=True)
+command = ["sh", "-c", "sleep 600 & echo $!; wait"]
+started = subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, text=True)
+sys.stdout.write(f"{started.pid} {started.stdout.readline()}")
+sys.stdout.flush()
 time.sleep(600)
 """
 
@@ -32,7 +35,8 @@ def test_what_a_test_run_has_started_ends_with_it(number: signal.Signals) -> Non
         text=True,
     )
     assert run.stdout is not None
-    pids = [int(run.stdout.readline()) for _ in range(2)]
+    pids = [int(word) for word in run.stdout.readline().split()]
+    assert len(pids) == 2
     assert all(_is_running(pid) for pid in pids)
 
     run.send_signal(number)
