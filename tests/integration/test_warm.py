@@ -3,6 +3,7 @@
 import json
 import urllib.request
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -40,6 +41,12 @@ def expires_at(ollama: SimulationProcess) -> dict[str, str]:
     return {entry["name"]: entry["expires_at"] for entry in ask_ollama(ollama, "/api/ps")["models"]}
 
 
+def stays_s(ollama: SimulationProcess, name: str) -> float:
+    """How long a loaded model would stay without another use."""
+    until = datetime.fromisoformat(expires_at(ollama)[name])
+    return (until - datetime.now(UTC)).total_seconds()
+
+
 def settled(stack: Stack, model: str) -> bool:
     """Whether the worker has it among its residents, with a pin."""
     return bool(stack.rows("SELECT 1 FROM residents WHERE model = %s AND is_pinned", model))
@@ -69,6 +76,8 @@ def test_swaps_of_chat_models_cost_no_load_of_the_embedding_model(
     stack = new_stack(ollama)
     assert stack.post("/api/embed", EMBED).status == 200
     wait_for(lambda: settled(stack, "an-embed:latest"), LOOKS_S)
+    # Whoever has loaded it: Ollama takes first what stays for the shortest time.
+    wait_for(lambda: stays_s(ollama, "an-embed:latest") > 600, LOOKS_S, "it stays for long")
 
     for model in ("chat-a", "chat-b") * 3:
         assert stack.post("/api/chat", chat(model, stream=False)).status == 200

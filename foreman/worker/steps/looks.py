@@ -22,8 +22,9 @@ LOOK_SHARE = 10
 # After the database did not answer.
 RETRY_S = 1.0
 OBSERVE_EVERY_S = 2.0
-# A kept model that would go sooner is asked to stay.
-RENEW_BELOW_S = 60.0
+# A kept model is asked to stay when less than this part of its time is left, or than this time at
+# most. Where others have loaded it, it would be the first that Ollama takes for another one.
+RENEW_SHARE, RENEW_LIMIT_S = 0.5, 3600.0
 # So long the end of a visit is remembered here, and its last answer; its row says it, too.
 LEFT_KEPT_S = 600.0
 
@@ -141,8 +142,11 @@ def _keep(turn: Turn, listed: Mapping[str, Listed]) -> None:
     for model, entry in listed.items():
         # A request that names no options would load it anew where it runs with some.
         is_plain = Residency(model).queue in turn.state.residents
-        if model in kept and is_plain and entry.expires_in_s < RENEW_BELOW_S:
-            turn.do(KeepLoaded(lease, model, keep_alive_s(turn, model)))
+        if model not in kept or not is_plain:
+            continue
+        keep_s = keep_alive_s(turn, model)
+        if entry.expires_in_s < min(RENEW_SHARE * keep_s, RENEW_LIMIT_S):
+            turn.do(KeepLoaded(lease, model, keep_s))
 
 
 def tell(turn: Turn, room_before: Room) -> None:

@@ -93,6 +93,18 @@ def test_a_kept_model_is_asked_to_stay_before_it_goes() -> None:
     assert scene.all(effects.KeepLoaded)
 
 
+@pytest.mark.parametrize(("expires_in_s", "is_asked"), [(300.0, True), (1700.0, False)])
+def test_a_kept_model_that_others_have_loaded_is_asked_to_stay_as_long_as_one_of_foremans(
+    expires_in_s: float, is_asked: bool
+) -> None:
+    scene = ready("p", given=setup(keep_embeddings_s=1800.0))
+    scene.view = {"kept": frozenset({model("p")})}
+
+    scene.lists("p", expires_in_s=expires_in_s).passes(6)
+
+    assert bool(scene.all(effects.KeepLoaded)) is is_asked
+
+
 def test_a_kept_model_with_runner_options_is_not_loaded_again_without_them() -> None:
     scene = ready("p", given=setup(pinned=frozenset({model("p")})))
     scene.view = {"kept": frozenset({model("p")})}
