@@ -113,6 +113,8 @@ class RunLeases:
         running, settings = self._live.claimed(), self._runtime.settings
         self._has_skipped = False
         if not running:
+            # Nobody asked the database meanwhile: it may have been away for everybody.
+            self._believes_at = time.monotonic() + PATIENCE_LEASES * settings.lease_s
             return
         try:
             with self._runtime.leases.statement() as connection:
