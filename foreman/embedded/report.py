@@ -20,8 +20,10 @@ def ready(settings: Settings, places: Places, *, is_simulated: bool, flower_url:
     """Return the text; its first line is what scripts may wait for."""
     url = local_url(settings)
     lines = [f"foreman is ready at {url}", ""]
+    answering = [each for each in settings.targets if ollama.is_ollama(*_place(each))]
     for target in settings.targets:
-        lines.append(f"  target  {target.name} at {target.url}{_remark(target)}")
+        remark = _remark(target, does_answer=target in answering)
+        lines.append(f"  target  {target.name} at {target.url}{remark}")
     if is_simulated:
         lines.append("          Its models are SIMULATED: no GPU, canned words.")
     if settings.host not in LOOPBACK:
@@ -34,7 +36,6 @@ def ready(settings: Settings, places: Places, *, is_simulated: bool, flower_url:
     lines.append(f"  celery  . {places.env_file} && {celery}")
     if flower_url:
         lines.append(f"  flower  {flower_url}")
-    answering = [each for each in settings.targets if ollama.is_ollama(*_place(each))]
     model = ollama.a_model(*_place(answering[0])) if answering else None
     if not answering:
         lines.append("          No target answers yet, so jobs wait. Start Ollama, name yours with")
@@ -51,8 +52,8 @@ def _place(target: TargetSpec) -> tuple[str, str | None]:
     return target.url, target.authorization
 
 
-def _remark(target: TargetSpec) -> str:
-    if not ollama.is_ollama(*_place(target)):
+def _remark(target: TargetSpec, *, does_answer: bool) -> str:
+    if not does_answer:
         return " (does not answer yet)"
     if ollama.is_foreman(target.url):
         return " (is another foreman: jobs would wait in two queues; name its Ollama instead)"
