@@ -161,4 +161,4 @@ class WebhookRefused(Unprocessable):
 
 class KeyReused(Unprocessable):
     message = "Idempotency-Key was already used with a different request"
-    code = "idempotency_key_reused"
+    code, default_field = "idempotency_key_reused", "Idempotency-Key"

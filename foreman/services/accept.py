@@ -120,7 +120,7 @@ def held(runtime: WebRuntime, keys: Sequence[str]) -> dict[str, KeyHolder]:
 def repeat(runtime: WebRuntime, ask: Ask, holder: KeyHolder) -> Replayed:
     """The job of an ask whose key is held; KeyReused when another request made that."""
     if holder.fingerprint != _fingerprint(runtime, ask):
-        raise key_reused()
+        raise KeyReused()
     return _replayed(runtime, holder, shows_secret=ask.webhook_secret is None)
 
 
@@ -185,13 +185,8 @@ def _outcome(
     if holder is None:
         return ServerBusy("server busy, please try again: the key's job is being removed")
     if holder.fingerprint != job.fingerprint:
-        return key_reused()
+        return KeyReused()
     return _replayed(runtime, holder, shows_secret=made is not None)
-
-
-def key_reused() -> KeyReused:
-    """The error of a key that came with another call."""
-    return KeyReused(field="Idempotency-Key")
 
 
 def _replayed(runtime: WebRuntime, holder: KeyHolder, *, shows_secret: bool) -> Replayed:

@@ -8,9 +8,9 @@ from foreman.core.queues import JobClass, Wakeup, class_queue
 from foreman.core.states import END_STATES, Source
 from foreman.errors import ServerBusy, ShuttingDown
 from foreman.ids import new_id
-from foreman.refusals import NotEnded, NotRetryable
+from foreman.refusals import KeyReused, NotEnded, NotRetryable
 from foreman.runtime import WebRuntime
-from foreman.services.accept import held, key_reused
+from foreman.services.accept import held
 from foreman.services.history import find
 from foreman.services.limits import check_room
 from foreman.store.accept import KeyHolder, take_key
@@ -67,5 +67,5 @@ def _retryable(runtime: WebRuntime, old_id: UUID) -> JobRow:
 
 def _repeat(runtime: WebRuntime, old_id: UUID, holder: KeyHolder) -> Retried:
     if holder.fingerprint != fingerprint_of_retry(old_id):
-        raise key_reused()
+        raise KeyReused()
     return Retried(find(runtime, holder.job_id), is_replayed=True)

@@ -117,7 +117,7 @@ def _ask_one(runtime: WebRuntime, name: str, request: TargetRequest, query: Futu
     except ForemanError as error:
         log.warning("one of several targets failed", extra={"target": name, "error": str(error)})
         query.set_exception(error)
-    except Exception as error:  # a defect; who waits is told all the same
+    except Exception as error:  # a defect; it is reported to those that wait
         query.set_exception(error)
 
 
